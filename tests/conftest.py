@@ -1,0 +1,36 @@
+"""Fixtures for tests with real servers."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from deployments import Deployment
+
+
+@pytest.fixture
+def short_directory() -> Iterator[Path]:
+    """A directory whose path leaves room for the names of unix sockets."""
+    directory = Path(tempfile.mkdtemp(prefix="zm-"))
+    yield directory
+    shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture
+def deploy(short_directory: Path) -> Iterator[Callable[[str], Deployment]]:
+    """A function that makes a :class:`Deployment` of a topology's text, files written."""
+    made: list[Deployment] = []
+
+    def deploy(text: str) -> Deployment:
+        directory = short_directory / str(len(made))
+        directory.mkdir()
+        made.append(Deployment(directory, text))
+        made[-1].write_files()
+        return made[-1]
+
+    yield deploy
+    for deployment in made:
+        deployment.end_all()

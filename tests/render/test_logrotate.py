@@ -1,0 +1,119 @@
+"""logrotate's rules, judged and carried out by logrotate."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+from topologies import file_of
+
+TOPOLOGY = """
+<zeo zeo/>
+<storage content/>
+<instance pub>
+  http-address 8080
+</instance>
+"""
+
+
+def logrotate(directory: Path, conf: Path, *options: str) -> str:
+    """Run logrotate on CONF and return what it said; "" is no complaint."""
+    program = shutil.which("logrotate", path="/usr/sbin:/usr/bin:/sbin:/bin")
+    assert program, "logrotate is needed for this test: apt install logrotate"
+    done = subprocess.run(
+        [program, *options, "--state", str(directory / "logrotate.state"), str(conf)],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stderr
+
+
+def conf_of(directory: Path, text: str = TOPOLOGY) -> Path:
+    conf = directory / "logrotate.conf"
+    conf.write_text(file_of(directory, text, "logrotate").text)
+    conf.chmod(0o644)
+    for name in ("zeo", "pub_client"):
+        (directory / name / "log").mkdir(parents=True, exist_ok=True)
+    return conf
+
+
+def rule_of(text: str, path: str) -> str:
+    """Return the rule in whose list PATH is."""
+    return next(rule for rule in text.split("\n}\n") if f'{path}"' in rule)
+
+
+def test_logrotate_has_nothing_against_the_rules(tmp_path: Path):
+    said = logrotate(tmp_path, conf_of(tmp_path), "--debug")
+
+    assert "error" not in said
+    assert "pub_client/log/event.log" in said
+
+
+def test_logrotate_reads_a_path_with_blanks(tmp_path: Path):
+    directory = tmp_path / "a b"
+    directory.mkdir()
+    conf = conf_of(directory, "manager systemd\n" + TOPOLOGY)
+    (directory / "pub_client" / "log" / "event.log").write_text("line\n")
+
+    logrotate(directory, conf, "--force")
+
+    assert (directory / "pub_client" / "log" / "event.log.1").read_text() == "line\n"
+
+
+def test_a_zopes_log_is_renamed_and_no_signal_is_sent(tmp_path: Path):
+    rule = rule_of(conf_of(tmp_path).read_text(), "pub_client/log/event.log")
+
+    assert "copytruncate" not in rule
+    assert "kill" not in rule
+
+
+def test_zeo_is_told_by_sigusr2_to_open_its_log_anew(tmp_path: Path):
+    rule = rule_of(conf_of(tmp_path).read_text(), "zeo/log/zeo.log")
+
+    pid = f"{tmp_path}/zeo/var/zeo.pid"
+    assert f"test ! -f {pid} || kill -USR2 $(cat {pid})" in rule
+
+
+def test_a_read_only_zeo_server_has_no_pid_file_so_its_log_is_copied(tmp_path: Path):
+    text = TOPOLOGY.replace("<zeo zeo/>", "<zeo zeo>\nread-only true\n</zeo>")
+
+    rule = rule_of(conf_of(tmp_path, text).read_text(), "zeo/log/zeo.log")
+
+    assert "copytruncate" in rule and "kill" not in rule
+
+
+def test_zdaemons_files_stay_open_so_they_are_copied(tmp_path: Path):
+    text = conf_of(tmp_path).read_text()
+
+    assert "copytruncate" in rule_of(text, "pub_client/log/transcript.log")
+    assert "copytruncate" in rule_of(text, "zeo/log/zdaemon.log")
+
+
+def test_logs_that_rotate_themselves_are_left_alone(tmp_path: Path):
+    text = "<log>\nmax-size 5MB\n</log>\n<access-log>\nwhen D\n</access-log>\n" + TOPOLOGY
+
+    rules = conf_of(tmp_path, text).read_text()
+
+    assert "event.log" not in rules and "access.log" not in rules and "zeo.log" not in rules
+
+
+def test_a_log_written_by_a_plain_file_handler_is_copied(tmp_path: Path):
+    said = "<log>\nhandler FileHandler\n</log>"
+    text = TOPOLOGY.replace("http-address 8080", f"http-address 8080\n{said}")
+
+    assert "copytruncate" in rule_of(conf_of(tmp_path, text).read_text(), "event.log")
+
+
+def test_old_files_says_how_many_are_kept(tmp_path: Path):
+    text = "<access-log>\nold-files 30\n</access-log>\n" + TOPOLOGY
+
+    assert "    rotate 30" in rule_of(conf_of(tmp_path, text).read_text(), "access.log")
+
+
+def test_a_custom_eventlogs_file_is_rotated_too(tmp_path: Path):
+    custom = "<zeo zeo>\n<eventlog>\n<logfile>\npath /srv/own.log\n</logfile>\n</eventlog>\n</zeo>"
+    text = TOPOLOGY.replace("<zeo zeo/>", custom)
+
+    assert "kill -USR2" in rule_of(conf_of(tmp_path, text).read_text(), "/srv/own.log")

@@ -1,0 +1,26 @@
+"""Who has a FileStorage open for writing."""
+
+from __future__ import annotations
+
+import fcntl
+from pathlib import Path, PurePosixPath
+
+from zmount.effects.diagnosis import locked_by
+from zmount.effects.process_table import Owner
+
+
+def writer(data_fs: Path) -> Owner | None:
+    """Return the process that holds the lock of DATA_FS, or None if nobody does.
+
+    The lock is the kernel's (zc.lockfile): a lock file that a dead process left
+    behind does not count. Nothing is created.
+    """
+    path = data_fs.with_name(data_fs.name + ".lock")
+    try:
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return None
+    except BlockingIOError:
+        return locked_by(PurePosixPath(path)) or Owner(pid=None)
+    return None

@@ -1,0 +1,172 @@
+"""What the kernel knows of processes: who listens where, since when, how large.
+
+All of it comes from /proc; where there is none (macOS), nothing is known and
+every function says so with None.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from zmount.topology.addresses import Address
+
+PROC = Path("/proc")
+_KEEPER = re.compile(r"(^|/)supervisord$|\bzdrun(\.py)?$")
+_TCP_LISTENS = "0A"
+_UNIX_LISTENS = 0x10000  # __SO_ACCEPTON
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Owner:
+    """A process that has something: a port, a lock.
+
+    ``pid`` is None where the kernel does not tell, because it is another user's.
+    """
+
+    pid: int | None
+    command: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        if self.pid is None:
+            return "a process of another user"
+        command = " ".join(self.command)
+        return f"pid {self.pid}" + (f" ({command})" if command else "")
+
+
+def is_alive(pid: int) -> bool:
+    """True if a process PID exists and is more than its parent's memory of it."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    fields = _stat(pid)
+    return fields is None or fields[0] not in ("Z", "X")
+
+
+def command_line(pid: int) -> tuple[str, ...]:
+    """Return the command line of process PID; empty if it is not to be known."""
+    try:
+        text = (PROC / str(pid) / "cmdline").read_bytes().rstrip(b"\0")
+    except OSError:
+        return ()
+    return tuple(os.fsdecode(part) for part in text.split(b"\0")) if text else ()
+
+
+def started_at(pid: int) -> float | None:
+    """Return when process PID started, in seconds since the epoch."""
+    fields = _stat(pid)
+    if fields is None:
+        return None
+    # not from btime of /proc/stat: the kernel tells that in whole seconds
+    age_s = time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    return time.time() - age_s
+
+
+def memory_bytes(pid: int) -> int | None:
+    """Return how much real memory process PID holds (its resident set)."""
+    try:
+        pages = (PROC / str(pid) / "statm").read_text().split()[1]
+    except (OSError, IndexError):
+        return None
+    return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def owner(pid: int) -> Owner:
+    """Return process PID with its command line."""
+    return Owner(pid=pid, command=command_line(pid))
+
+
+def keeper(pid: int) -> Owner | None:
+    """Return the supervisord or zdaemon that keeps process PID alive; None if neither does."""
+    fields = _stat(pid)
+    by = owner(int(fields[1])) if fields is not None else None  # its parent
+    if by is None or not any(_KEEPER.search(word) for word in by.command):
+        return None
+    return by
+
+
+def listener(address: Address) -> Owner | None:
+    """Return who listens at ADDRESS, one of this machine's; None if nobody does."""
+    inodes = set(
+        _tcp_inodes(address) if address.socket is None else _unix_inodes(str(address.socket))
+    )
+    if not inodes:
+        return None
+    pid = _holder({f"socket:[{inode}]" for inode in inodes})
+    return Owner(pid=None) if pid is None else owner(pid)
+
+
+def _stat(pid: int) -> list[str] | None:
+    """Return the fields of /proc/PID/stat after the program's name: state, ppid, ..."""
+    try:
+        text = (PROC / str(pid) / "stat").read_text()
+    except OSError:
+        return None
+    return text.rpartition(")")[2].split()  # a program's name may hold blanks and brackets
+
+
+def _tcp_inodes(address: Address) -> Iterator[str]:
+    for table in ("tcp", "tcp6"):
+        for fields in _table(table):
+            host, _, port = fields[1].partition(":")
+            if fields[3] != _TCP_LISTENS or int(port, 16) != address.port:
+                continue
+            if _is_same(address, _ip(host)):
+                yield fields[9]
+
+
+def _is_same(address: Address, ip: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
+    """True if a server at IP is in the way of one at ADDRESS."""
+    if address.is_everywhere or ip.is_unspecified:
+        return True
+    if address.host == "localhost":
+        return ip.is_loopback
+    try:
+        return ip == ipaddress.ip_address(address.host)
+    except ValueError:
+        return True  # a name: the port alone decides
+
+
+def _ip(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Return the address that /proc/net writes as 32-bit words in this machine's order."""
+    words = [bytes.fromhex(text[at : at + 8])[::-1] for at in range(0, len(text), 8)]
+    return ipaddress.ip_address(b"".join(words))
+
+
+def _unix_inodes(path: str) -> Iterator[str]:
+    for fields in _table("unix"):
+        if len(fields) > 7 and fields[7] == path and int(fields[3], 16) & _UNIX_LISTENS:
+            yield fields[6]
+
+
+def _table(name: str) -> Iterator[list[str]]:
+    try:
+        lines = (PROC / "net" / name).read_text().splitlines()[1:]
+    except OSError:
+        return
+    for line in lines:
+        yield line.split(maxsplit=7 if name == "unix" else -1)
+
+
+def _holder(links: set[str]) -> int | None:
+    """Return the process that has one of LINKS open."""
+    for entry in PROC.iterdir():
+        if entry.name.isdigit() and links & set(_open_files(entry)):
+            return int(entry.name)
+    return None
+
+
+def _open_files(entry: Path) -> Iterator[str]:
+    try:
+        for link in (entry / "fd").iterdir():
+            yield str(link.readlink())
+    except OSError:
+        return  # another user's process, or it is gone

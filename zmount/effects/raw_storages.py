@@ -1,0 +1,195 @@
+"""Opening storages to read them: from their files, or through their ZEO server.
+
+Reading needs no lock: a FileStorage is read while its owner writes to it, and
+what is read is its state at that moment.
+"""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections import OrderedDict
+from pathlib import Path
+
+from ZEO.ClientStorage import ClientStorage
+from ZEO.Exceptions import ClientDisconnected, ServerException
+from ZODB.FileStorage import FileStorage
+from ZODB.FileStorage.FileStorage import FileStorageError, FileStorageFormatError
+from ZODB.POSException import POSError
+
+from zmount.effects.answers import ask_zeo
+from zmount.effects.raw_records import RawDatabase
+from zmount.errors import StorageUnreadable
+from zmount.topology.addresses import Address, parse_address
+from zmount.topology.instances import Replica
+from zmount.topology.mounts import Mount
+from zmount.topology.zeo import Tls, ZeoServer
+
+WAIT_S = 3
+MOST_OPEN = 32
+_CACHE_BYTES = 1_000_000  # a few records are read once each
+
+# Sections around, or instead of, a <filestorage> whose file holds all there is.
+_READ_AS_FILE = frozenset(("filestorage", "zlibstorage", "serverzlibstorage"))
+_IN_MEMORY = frozenset(("mappingstorage", "temporarystorage"))
+
+# Without a handler of its own, logging prints their warnings to stderr.
+for _name in ("ZEO", "ZODB", "txn"):
+    logging.getLogger(_name).addHandler(logging.NullHandler())
+
+
+def is_in_memory(mount: Mount) -> bool:
+    """True if MOUNT's storage is empty again at each start of who opens it."""
+    backend = mount.storage.backend
+    return backend is not None and backend.type in _IN_MEMORY
+
+
+def is_read_only(mount: Mount) -> bool:
+    """True if nothing can be written through MOUNT."""
+    storage, server = mount.storage, mount.storage.server
+    said = [storage.options.text("read-only"), mount.client.text("read-only")]
+    if server is not None:
+        said.append(server.options.text("read-only"))
+    return any(text.lower() in ("on", "yes", "true", "1") for text in said)
+
+
+class RawDatabases:
+    """The storages of REPLICA's mounts, opened as they are asked for.
+
+    A context manager: it closes them. At most :data:`MOST_OPEN` are open at a
+    time, for an instance may mount more than a process may have files open.
+    """
+
+    def __init__(self, replica: Replica) -> None:
+        self._replica = replica
+        self._mounts = {mount.name: mount for mount in replica.instance.mounts}
+        self._open: OrderedDict[str, RawDatabase] = OrderedDict()
+        self._answering: dict[tuple[Address, ...], bool] = {}
+
+    def __enter__(self) -> RawDatabases:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for database in self._open.values():
+            database.close()
+        self._open.clear()
+
+    def get(self, name: str) -> RawDatabase | None:
+        """Return the database of the mount NAME, open; None if it cannot be read here.
+
+        That is the case of storages that only Zope itself can open (in memory,
+        or of another backend) and of ZEO servers that do not answer. It may be
+        closed when :data:`MOST_OPEN` others have been asked for.
+
+        :raises StorageUnreadable: a file is no FileStorage, or may not be read
+        """
+        if name in self._open:
+            self._open.move_to_end(name)
+            return self._open[name]
+        database = self._opened(self._mounts[name])
+        if database is not None:
+            self._open[name] = database
+            if len(self._open) > MOST_OPEN:
+                self._open.popitem(last=False)[1].close()
+        return database
+
+    def _opened(self, mount: Mount) -> RawDatabase | None:
+        path = data_fs(mount, self._replica)
+        if path is not None:
+            return _open_file(path, mount.storage.name)
+        if mount.storage.server is None or is_in_memory(mount):
+            return None
+        addresses = _addresses(mount, mount.storage.server, self._replica)
+        if addresses not in self._answering:
+            tls = mount.tls or mount.storage.server.tls
+            self._answering[addresses] = any(
+                ask_zeo(address, tls).is_answering for address in addresses
+            )
+        if not self._answering[addresses]:
+            return None
+        return _open_client(mount, mount.storage.server, addresses, self._replica)
+
+
+def data_fs(mount: Mount, replica: Replica) -> Path | None:
+    """Return the file of MOUNT's storage if it is on REPLICA's host, else None."""
+    storage = mount.storage
+    if storage.data_fs is None or storage.host.name != replica.host.name:
+        return None
+    if storage.backend is not None and storage.backend.type not in _READ_AS_FILE:
+        return None
+    return Path(storage.data_fs)
+
+
+def _open_file(path: Path, name: str) -> RawDatabase:
+    try:
+        if not path.exists() or path.stat().st_size == 0:
+            return RawDatabase(None, name)
+        return RawDatabase(FileStorage(str(path), read_only=True), name)
+    except FileStorageFormatError:  # it says no more than the path
+        raise StorageUnreadable(
+            f"storage {name}: {path} is no FileStorage", hint="restore it from a backup"
+        ) from None
+    except (OSError, FileStorageError, POSError, ValueError) as error:
+        raise StorageUnreadable(
+            f"storage {name}: {path} cannot be read: {error}",
+            hint="run zmount as a user that may read it, or restore it from a backup",
+        ) from None
+
+
+def _addresses(mount: Mount, server: ZeoServer, replica: Replica) -> tuple[Address, ...]:
+    said = tuple(parse_address(str(value)) for value in mount.client.get("server", ()))
+    return said or (server.address_from(replica.host),)
+
+
+def _open_client(
+    mount: Mount, server: ZeoServer, addresses: tuple[Address, ...], replica: Replica
+) -> RawDatabase:
+    options: dict[str, object] = {}
+    if mount.tls is not None:
+        options["ssl"] = _client_context(mount.tls, replica)
+        options["ssl_server_hostname"] = mount.tls.server_hostname or None
+    try:
+        storage = ClientStorage(
+            [_family_address(address) for address in addresses],
+            storage=mount.storage.zeo_name,
+            read_only=True,
+            wait_timeout=WAIT_S,
+            cache_size=_CACHE_BYTES,
+            client_label="zmount",
+            **options,
+        )
+    except (ClientDisconnected, ServerException, OSError) as error:
+        raise StorageUnreadable(
+            f"storage {mount.storage.name}: the ZEO server {server.name} does not give it "
+            f"within {WAIT_S} s: {error or type(error).__name__}",
+            hint=f"the log of {server.name} says why; zmount restart {server.name}",
+        ) from None
+    return RawDatabase(storage, mount.storage.name)
+
+
+def _family_address(address: Address) -> tuple[str, int] | str:
+    if address.socket is not None:
+        return str(address.socket)
+    return (address.host, address.port)
+
+
+def _client_context(tls: Tls, replica: Replica) -> ssl.SSLContext:
+    """Return what ZEO makes of a client's ``<ssl>`` section (``ZEO/zconfig.py``)."""
+    trusted = str(replica.local(tls.authenticate)) if tls.authenticate else None
+    is_directory = trusted is not None and Path(trusted).is_dir()
+    key = str(replica.local(tls.key)) if tls.key is not None else None
+    try:
+        context = ssl.create_default_context(
+            ssl.Purpose.SERVER_AUTH,
+            cafile=None if is_directory else trusted,
+            capath=trusted if is_directory else None,
+        )
+        # "" and not None: OpenSSL would else ask for a passphrase on the terminal
+        passphrase = tls.passphrase.reveal() if tls.passphrase is not None else ""
+        context.load_cert_chain(str(replica.local(tls.certificate)), key, passphrase)
+    except OSError as error:
+        raise StorageUnreadable(
+            f"the TLS certificate {tls.certificate} cannot be used: {error}"
+        ) from None
+    context.check_hostname = tls.check_hostname.lower() not in ("off", "no", "false", "0")
+    return context

@@ -1,0 +1,74 @@
+"""Talking to a Zope over HTTP as its administrator, or as a visitor."""
+
+from __future__ import annotations
+
+import base64
+import http.cookiejar
+import urllib.error
+import urllib.parse
+import urllib.request
+
+from zmount.errors import ProcessFailed
+from zmount.topology.addresses import Address
+
+
+class _IdInUse(ProcessFailed):
+    """Zope refuses a second object of the same id in a folder."""
+
+
+class ZopeClient:
+    """A browser of one instance, with its own cookies.
+
+    USER and PASSWORD are sent with every request as HTTP basic authentication;
+    without them it is an anonymous visitor.
+    """
+
+    def __init__(self, address: Address, *, user: str = "", password: str = "") -> None:
+        self.base = f"http://{address}"
+        self._opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}),  # never by way of a proxy: it is this machine
+            urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()),
+        )
+        if user:
+            token = base64.b64encode(f"{user}:{password}".encode()).decode()
+            self._opener.addheaders = [("Authorization", f"Basic {token}")]
+
+    def get(self, path: str) -> str:
+        """Return the text at PATH.
+
+        :raises ProcessFailed: the answer is an error, or there is none
+        """
+        return self._open(urllib.request.Request(self.base + path))
+
+    def post(self, path: str, **fields: str) -> str:
+        """Send FIELDS as a form to PATH and return the answer's text.
+
+        :raises ProcessFailed: the answer is an error, or there is none
+        """
+        data = urllib.parse.urlencode(fields).encode()
+        return self._open(urllib.request.Request(self.base + path, data=data))
+
+    def add(self, path: str, **fields: str) -> bool:
+        """Send FIELDS to PATH, a form that adds an object; False if its id is in use.
+
+        :raises ProcessFailed: the answer is another error, or there is none
+        """
+        try:
+            self.post(path, **fields)
+        except _IdInUse:
+            return False
+        return True
+
+    def _open(self, request: urllib.request.Request) -> str:
+        try:
+            with self._opener.open(request, timeout=60) as answer:
+                return str(answer.read().decode("utf-8", "replace"))
+        except urllib.error.HTTPError as error:
+            if error.code == 400 and b"already in use" in error.read():
+                raise _IdInUse(f"{request.full_url}: the id is in use") from None
+            raise ProcessFailed(
+                f"{request.full_url} answered {error.code} {error.reason}",
+                hint="the instance's log/event.log says why",
+            ) from None
+        except OSError as error:
+            raise ProcessFailed(f"{request.full_url} did not answer: {error}") from None

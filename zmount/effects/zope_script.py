@@ -1,0 +1,63 @@
+"""Running one of ``in_zope/``'s scripts in an instance's own Python."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import Any, cast
+
+from zmount.effects.child_process import as_user, dying_with_us, environment
+from zmount.effects.log_tail import last_lines
+from zmount.errors import EnvironmentMissing, PrepareFailed
+from zmount.topology.instances import Replica
+from zmount.topology.processes import Process
+
+TIMEOUT_S = 300  # a Zope with many products takes some of them to start
+
+_SCRIPTS = Path(__file__).parent / "in_zope"
+
+
+def run_in_zope(process: Process, script: str, plan: dict[str, Any]) -> dict[str, Any]:
+    """Run in_zope/SCRIPT with PLAN, as the user of the Zope PROCESS; return its result.
+
+    The plan goes through a pipe, so that a secret in it is in no command line
+    and no file; the script's text goes with the command, so that a user who may
+    not read zmount's own files can run it.
+
+    :raises EnvironmentMissing: there is no virtual environment, or no zope.conf
+    :raises PrepareFailed: the script failed; the message has its last line
+    """
+    replica = cast(Replica, process.noun)
+    python = replica.venv / "bin" / "python"
+    for needed in (python, replica.zope_conf):
+        if not Path(needed).exists():
+            raise EnvironmentMissing(
+                f"{process.name}: {needed} is not there",
+                hint="the virtual environment must have Zope; zmount apply writes zope.conf",
+            )
+    source = (_SCRIPTS / script).read_text()
+    try:
+        done = subprocess.run(
+            dying_with_us(str(python), (str(python), "-c", source)),
+            input=json.dumps(plan),
+            env=environment(process),
+            cwd=process.directory,
+            capture_output=True,
+            text=True,
+            timeout=TIMEOUT_S,
+            **as_user(process.user),
+        )
+    except subprocess.TimeoutExpired:
+        raise PrepareFailed(
+            f"{process.name}: its Zope did not finish within {TIMEOUT_S} s",
+            hint=f"its log {process.log.path} may say why",
+        ) from None
+    if done.returncode != 0:
+        why = last_lines(done.stderr, 1) or (f"exit status {done.returncode}",)
+        raise PrepareFailed(
+            f"{process.name}: Zope could not prepare its root: {why[0].strip()}",
+            hint=f"{python.parent}/zconsole debug {replica.zope_conf} shows it by hand",
+        )
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result

@@ -1,0 +1,91 @@
+"""What zmount refuses, and the exit status of each refusal.
+
+Every error that an operator can meet is a :class:`ZMountError`; only
+``cli/app.py`` prints them. Anything else that is raised is a bug and shows its
+traceback. The exit codes are this file and nowhere else; ``docs`` lists them.
+"""
+
+from __future__ import annotations
+
+
+class ZMountError(Exception):
+    """What went wrong, in one sentence that names the thing concerned.
+
+    ``hint`` says what the operator can do next; it may be empty.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class TopologyError(ZMountError):
+    """The topology file cannot be read, or says something impossible."""
+
+    exit_code = 2
+
+
+class TopologyNotFound(TopologyError):
+    """There is no topology file where zmount looks for one."""
+
+
+class UnknownName(TopologyError):
+    """No host, server, storage, site or instance has this name."""
+
+    exit_code = 3
+
+
+class RenderError(ZMountError):
+    """A generated file would not load in the real schema of its reader."""
+
+    exit_code = 4
+
+
+class ApplyRefused(ZMountError):
+    """Writing now would overwrite or lose something that a person made."""
+
+    exit_code = 5
+
+
+class ApplyFailed(ZMountError):
+    """A step failed (disk full, permission); what had been done was undone."""
+
+    exit_code = 6
+
+
+class Locked(ZMountError):
+    """Another zmount, or another process, holds the lock."""
+
+    exit_code = 7
+
+
+class ProcessFailed(ZMountError):
+    """A server did not start, did not answer or did not stop."""
+
+    exit_code = 8
+
+
+class EnvironmentMissing(ZMountError):
+    """A virtual environment, program or Python package is not there."""
+
+    exit_code = 9
+
+
+class PrepareFailed(ZMountError):
+    """Mount points, administrator or sessions could not be created in a root."""
+
+    exit_code = 10
+
+
+class AdoptError(ZMountError):
+    """An existing configuration file cannot be read."""
+
+    exit_code = 11
+
+
+class StorageUnreadable(ZMountError):
+    """A storage cannot be opened, or what it holds is damaged."""
+
+    exit_code = 12

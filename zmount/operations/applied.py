@@ -1,0 +1,61 @@
+"""What apply and undo came to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from zmount.errors import PrepareFailed, ZMountError
+from zmount.operations.prepared import Prepared
+from zmount.plan.plan import Plan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """What was done, or would be where ``is_dry_run``.
+
+    ``recovered`` says what an interrupted run had left and was done about it.
+    ``outdated`` are the running processes that have not read what changed.
+    ``prepared`` is what was done in the roots of instances: None where that was
+    not asked for, or failed because of ``prepare_error``.
+    """
+
+    plan: Plan
+    is_dry_run: bool
+    recovered: tuple[str, ...] = ()
+    outdated: tuple[str, ...] = ()
+    prepared: Prepared | None = None
+    prepare_error: ZMountError | None = None
+
+    def refuse_incomplete(self) -> None:
+        """Raise what is missing in the roots, if anything is.
+
+        :raises PrepareFailed: the files are as they should be, a root is not
+        """
+        if self.prepare_error is not None:
+            error = self.prepare_error
+            raise PrepareFailed(
+                f"the files are as they should be, but the roots are not: {error}", hint=error.hint
+            )
+        if self.prepared is not None and not self.prepared.is_complete:
+            refused = [
+                f"{root.instance}: {refusal.what}"
+                for root in self.prepared.roots
+                for refusal in root.refused
+            ]
+            hints = (refusal.hint for root in self.prepared.roots for refusal in root.refused)
+            raise PrepareFailed(
+                "\n".join(["the files are as they should be, but the roots are not:", *refused]),
+                hint="; ".join(dict.fromkeys(hints)),
+            )
+
+    def as_json(self) -> dict[str, Any]:
+        """Return this for ``--json``; no secret is in it."""
+        return {
+            **self.plan.as_json(),
+            "dry_run": self.is_dry_run,
+            "recovered": list(self.recovered),
+            "outdated": list(self.outdated),
+            "prepared": self.prepared.as_json() if self.prepared is not None else None,
+            "prepare_error": str(self.prepare_error) if self.prepare_error is not None else None,
+        }

@@ -1,0 +1,250 @@
+"""Which steps make an instance's root right, judging by what its records say.
+
+What is missing is made. What is in the way is never touched: a person moves
+it, or says that it is meant. Above all, nothing is made in a storage that holds
+something else than the real path says, for that would be an empty site that
+reports "Ok".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from zmount.effects.raw_roots import MountState, RawRoot
+from zmount.effects.raw_storages import is_in_memory, is_read_only
+from zmount.plan.root_steps import (
+    MakeAdministrator,
+    MakeContent,
+    MakeMountPoint,
+    MakeSandboxes,
+    MakeSessionContainer,
+    MendMountPoint,
+    PointSessions,
+    RootStep,
+    StopMaking,
+)
+from zmount.topology.administrator import Administrator
+from zmount.topology.instances import Instance
+from zmount.topology.sessions import SessionData
+
+DEFAULT_CLASS = "OFS.Folder.Folder"  # what Zope makes where no container-class is said
+ZOPE_SESSIONS = "/temp_folder/session_data"  # what a new session data manager uses
+
+# What an owner needs for working in his own sandbox. None of them reaches code
+# on the file system, users, roles or other people's permissions.
+SANDBOX_PERMISSIONS = (
+    "Access contents information",
+    "Add Documents, Images, and Files",
+    "Add Folders",
+    "Add Page Templates",
+    "Add Python Scripts",
+    "Change DTML Documents",
+    "Change DTML Methods",
+    "Change Images and Files",
+    "Change Page Templates",
+    "Change Python Scripts",
+    "Copy or Move",
+    "Delete objects",
+    "Manage properties",
+    "Undo changes",
+    "Use mailhost services",
+    "View History",
+    "View management screens",
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Something that is not as the topology says and that a person must decide."""
+
+    what: str
+    hint: str
+
+    def __str__(self) -> str:
+        return f"{self.what} ({self.hint})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What the records say of an instance's root.
+
+    ``is_known`` is False where the root's storage cannot be read; None stands
+    for what cannot be read either. ``session_path`` is the session data
+    manager's, None before a first start.
+    """
+
+    is_known: bool
+    mounts: tuple[MountState, ...]
+    has_users: bool | None
+    has_sandboxes: bool | None
+    has_session_container: bool | None
+    session_path: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RootPlan:
+    """The steps for one root, and what is left alone."""
+
+    steps: tuple[RootStep, ...] = ()
+    refused: tuple[Refusal, ...] = ()
+
+
+def see(root: RawRoot, instance: Instance, session: SessionData | None) -> Seen:
+    """Return what ROOT holds of what INSTANCE needs.
+
+    :raises StorageUnreadable: a record is damaged
+    """
+    sandboxes = instance.sandboxes
+    sessions = None if session is None else f"{session.path}/{session.container}"
+    return Seen(
+        is_known=root.is_known,
+        mounts=root.mount_states(),
+        has_users=root.has_users(),
+        has_sandboxes=None if sandboxes is None else root.exists(sandboxes),
+        has_session_container=None if sessions is None else root.exists(sessions),
+        session_path=root.session_path(),
+    )
+
+
+def plan_root(
+    instance: Instance,
+    seen: Seen,
+    session: SessionData | None,
+    administrator: Administrator | None,
+) -> RootPlan:
+    """Return what INSTANCE's root needs, where SEEN is what it is now.
+
+    SESSION is None for an instance that does not mount the session storage.
+    """
+    if is_in_memory(instance.root):
+        return RootPlan()  # empty again at each start: nothing made now would stay
+    read_only = frozenset(mount.name for mount in instance.mounts if is_read_only(mount))
+    steps: list[RootStep] = []
+    refused: list[Refusal] = []
+    left_alone: set[str] = set()
+    for state in sorted(seen.mounts, key=lambda state: state.point.virtual.count("/")):
+        refusal = _refusal(state, read_only)
+        if refusal is not None:
+            refused.append(refusal)
+            left_alone.add(state.point.virtual)
+            if state.makes_missing and state.holder not in read_only:
+                steps.append(StopMaking(virtual=state.point.virtual))
+        else:
+            steps += _mount_steps(state)
+    if session is not None:
+        refused += _session_refusals(session, seen)
+        if session.path not in left_alone:
+            steps += _session_steps(session, seen)
+    if instance.sandboxes is not None and not seen.has_sandboxes:
+        steps.append(MakeSandboxes(path=instance.sandboxes, permissions=SANDBOX_PERMISSIONS))
+    if administrator is not None and not seen.has_users:
+        steps.append(MakeAdministrator(user=administrator.name))
+    if steps and instance.root.name in read_only:
+        return RootPlan(refused=(*refused, _read_only_root(instance, steps)))
+    return RootPlan(steps=tuple(sorted(steps, key=_after_content)), refused=tuple(refused))
+
+
+def _after_content(step: RootStep) -> bool:
+    """Sort content first: no mount point is made before its object is there."""
+    return not isinstance(step, MakeContent)
+
+
+def _mount_steps(state: MountState) -> Iterator[RootStep]:
+    """Yield what makes a mount point right that may be made."""
+    virtual, in_memory = state.point.virtual, is_in_memory(state.mount)
+    is_there = state.state in ("ok", "unlisted", "forgotten")
+    is_made = state.content.state == "empty" or (state.content.state == "unknown" and not is_there)
+    if is_made and not in_memory:
+        yield MakeContent(
+            database=state.mount.name,
+            root=state.point.root,
+            real=state.point.real,
+            container_class=state.mount.container_class or DEFAULT_CLASS,
+        )
+    if not is_there:
+        yield MakeMountPoint(virtual=virtual, database=state.mount.name, makes_missing=in_memory)
+    elif state.state != "ok":
+        yield MendMountPoint(virtual=virtual)
+    if state.makes_missing and not in_memory:
+        yield StopMaking(virtual=virtual)
+
+
+def _refusal(state: MountState, read_only: frozenset[str]) -> Refusal | None:
+    """Return why a mount point is not made, or None."""
+    virtual, found, storage = state.point.virtual, state.detail, state.mount.storage.name
+    where = f"{virtual}: "
+    if state.content.state == "missing":
+        held = ", ".join(state.content.holds) or "nothing"
+        return Refusal(
+            what=f"{where}the storage {storage} has no {state.point.real}: there is no "
+            f"{state.content.missing_at!r}, it holds {held}",
+            hint="correct the real path in mount-point, or make the object: "
+            f"an admin instance with root {storage} shows the storage as it is",
+        )
+    if state.state == "shadowed":
+        return Refusal(
+            what=f"{where}something is in the way, an object of {found}",
+            hint="zmount remount moves it aside; what it holds is in the root's storage",
+        )
+    if state.state == "wrong path":
+        return Refusal(
+            what=f"{where}the mount point there was made for {found}",
+            hint="zmount remount makes a new one; a mount point that two instances share, in "
+            "a mounted storage, must have one path in both",
+        )
+    if state.state == "cross-database reference":
+        return Refusal(
+            what=f"{where}a reference into the database {found} is there, of an object that "
+            "was renamed or pasted across databases",
+            hint="move the object back in Zope, then delete the reference",
+        )
+    needs = {state.holder} if state.state != "ok" else set()
+    needs |= {state.mount.name} if state.content.state == "empty" else set()
+    if needs & read_only:
+        return Refusal(
+            what=f"{where}it cannot be made, {', '.join(sorted(needs & read_only))} is read-only",
+            hint="make it through an instance that may write there",
+        )
+    return None
+
+
+def _session_steps(session: SessionData, seen: Seen) -> Iterator[RootStep]:
+    state = _mount_of(session, seen)
+    is_readable = state.content.state != "unknown"
+    is_there = seen.has_session_container if is_readable else state.state == "ok"
+    if not is_there and not is_in_memory(state.mount):
+        yield MakeSessionContainer(
+            path=session.path,
+            container=session.container,
+            timeout_minutes=session.timeout_minutes,
+            max_objects=session.max_objects,
+        )
+    path = f"{session.path}/{session.container}"
+    if seen.session_path in (None, "", ZOPE_SESSIONS):
+        yield PointSessions(path=path)
+
+
+def _session_refusals(session: SessionData, seen: Seen) -> Iterator[Refusal]:
+    path = f"{session.path}/{session.container}"
+    if is_in_memory(_mount_of(session, seen).mount):
+        yield Refusal(
+            what=f"the session container {path} would be in memory, and gone at the next start",
+            hint="give <session> a storage with a file",
+        )
+    if seen.session_path not in (None, "", ZOPE_SESSIONS, path):
+        yield Refusal(
+            what=f"sessions are kept in {seen.session_path}, not in {path}",
+            hint="say so in <session>, or change the path of session_data_manager in Zope",
+        )
+
+
+def _mount_of(session: SessionData, seen: Seen) -> MountState:
+    return next(state for state in seen.mounts if state.point.virtual == session.path)
+
+
+def _read_only_root(instance: Instance, steps: list[RootStep]) -> Refusal:
+    return Refusal(
+        what=f"the root of {instance.name} is read-only: cannot " + ", ".join(map(str, steps)),
+        hint="prepare it through an instance that may write there",
+    )

@@ -1,0 +1,91 @@
+"""Show a topology, or one noun of it.
+
+1. narrow: the part of one host, if one was named.
+2. find:   the nouns of the name, if one was given.
+3. render: a listing for people, plain values for JSON.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rich.console import Group, RenderableType
+
+from zmount.errors import UnknownName
+from zmount.render.facts import (
+    Facts,
+    host_facts,
+    instance_facts,
+    server_facts,
+    site_facts,
+    storages_facts,
+    topology_facts,
+)
+from zmount.render.tree import detail, tree
+from zmount.topology.part import part_of
+from zmount.topology.topology import Topology, nearest
+
+KINDS = {
+    "hosts": "host",
+    "zeo_servers": "ZEO server",
+    "storages": "storage",
+    "sites": "site",
+    "instances": "instance",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """``text`` is for people, ``facts`` for JSON."""
+
+    text: RenderableType
+    facts: Facts
+
+
+def show(topology: Topology, name: str | None = None, *, host: str | None = None) -> Shown:
+    """Return TOPOLOGY, or every noun called NAME, as far as it concerns HOST.
+
+    :raises UnknownName: nothing has the name
+    """
+    if host is not None:
+        topology = part_of(topology, topology.host(host))
+    if name is None:
+        return Shown(text=tree(topology), facts=topology_facts(topology))
+    found = find(topology, name)
+    listings = [detail(KINDS[kind], facts) for kind, nouns in found.items() for facts in nouns]
+    return Shown(text=Group(*listings), facts=found)
+
+
+def find(topology: Topology, name: str) -> dict[str, list[Facts]]:
+    """Return the facts of every noun called NAME, by kind; kinds without one are left out.
+
+    :raises UnknownName: with the nearest names that exist
+    """
+    found = {
+        "hosts": [host_facts(noun, topology) for noun in topology.hosts if noun.name == name],
+        "zeo_servers": [
+            server_facts(noun, topology) for noun in topology.zeo_servers if noun.name == name
+        ],
+        "storages": storages_facts(
+            (noun for noun in topology.storages if noun.name == name), topology
+        ),
+        "sites": [site_facts(noun) for noun in topology.sites if noun.name == name],
+        "instances": [instance_facts(noun) for noun in topology.instances if noun.name == name],
+    }
+    if not any(found.values()):
+        names = dict.fromkeys(
+            noun.name
+            for nouns in (
+                topology.hosts,
+                topology.zeo_servers,
+                topology.storages,
+                topology.sites,
+                topology.instances,
+            )
+            for noun in nouns
+        )
+        raise UnknownName(
+            f"nothing in {topology.file} is called {name!r}",
+            hint=nearest(name, names) or "zmount show, for all names",
+        )
+    return {kind: nouns for kind, nouns in found.items() if nouns}

@@ -1,0 +1,258 @@
+"""Show what runs, where, since when and how large.
+
+1. every process of the host: what does its manager say of it?
+2. does it answer? Is somebody else at its address?
+3. every storage of the host: its files, and whether its server serves it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from zmount.effects.answers import Answer
+from zmount.effects.clock import now
+from zmount.effects.disk_use import DiskUse, disk_use
+from zmount.effects.process_manager import Kept
+from zmount.effects.process_table import (
+    Owner,
+    is_alive,
+    keeper,
+    listener,
+    memory_bytes,
+    started_at,
+)
+from zmount.operations.local_processes import LocalProcesses
+from zmount.operations.process_names import named_processes
+from zmount.topology.hosts import Host
+from zmount.topology.processes import Process
+from zmount.topology.storages import Storage
+from zmount.topology.topology import Topology
+
+State = Literal[
+    "running",  # and answers
+    "starting",  # runs, shorter than its start-timeout, and does not answer yet
+    "not answering",  # runs, and should answer by now
+    "restarting",  # died; its manager is about to start it again
+    "stopped",
+    "unmanaged",  # runs, but its manager is gone, or is not what the topology says
+    "foreign",  # does not run; something else is at its address
+]
+START_TIMEOUT_S = 60  # schema.xml's default of start-timeout
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProcessStatus:
+    """How a process of this host is.
+
+    ``pid`` is None unless it runs; then ``started_at`` (seconds since the epoch),
+    ``uptime_s`` and ``memory_bytes`` (resident) are known where the kernel tells.
+    ``restarts`` is as in :class:`Kept`. ``detail`` is what it answered, or why
+    its state is no better. ``owner`` is who else has its address.
+    """
+
+    process: Process
+    state: State
+    pid: int | None = None
+    started_at: float | None = None
+    uptime_s: float | None = None
+    memory_bytes: int | None = None
+    restarts: int | None = None
+    detail: str = ""
+    owner: Owner | None = None
+    answer: Answer | None = None
+
+    @property
+    def is_up(self) -> bool:
+        """True if a process of ours runs, whether it answers or not."""
+        return self.pid is not None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NeededElsewhere:
+    """A ZEO server on another host that instances of this one need."""
+
+    process: Process
+    answer: Answer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageStatus:
+    """A storage's files on this host, and whether its running server serves it.
+
+    ``clients`` is the number of connections to it; None where its server does
+    not run, or does not serve it.
+    """
+
+    storage: Storage
+    use: DiskUse
+    clients: int | None = None
+    is_missing_in_server: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """What runs on a host, and its storages; all of it unless ``is_part``."""
+
+    host: Host
+    is_part: bool
+    processes: tuple[ProcessStatus, ...]
+    elsewhere: tuple[NeededElsewhere, ...]
+    storages: tuple[StorageStatus, ...]
+
+    @property
+    def is_well(self) -> bool:
+        """True if all that should run does and answers, here and where we need it.
+
+        That is what starts by itself, or what was named.
+        """
+        return all(
+            status.state == "running"
+            or (status.state == "stopped" and not status.process.autostart and not self.is_part)
+            for status in self.processes
+        ) and all(needed.answer.is_answering for needed in self.elsewhere)
+
+
+def status(topology: Topology, host: Host, names: Iterable[str] = ()) -> Status:
+    """Return how the processes NAMES on HOST are, or all; and their storages.
+
+    :raises UnknownName: there is no such process on HOST
+    :raises ProcessFailed: the process manager does not let us ask
+    """
+    local = LocalProcesses(topology=topology, host=host)
+    named = named_processes(topology, host, names)
+    chosen = named or local.all
+    seen = tuple(observe_process(process, local) for process in chosen)
+    return Status(
+        host=host,
+        is_part=bool(named),
+        processes=seen,
+        elsewhere=_needed_elsewhere(local, chosen),
+        storages=_storages(topology, host, seen),
+    )
+
+
+def observe_processes(topology: Topology, host: Host) -> tuple[ProcessStatus, ...]:
+    """Return how the processes of HOST are right now.
+
+    :raises ProcessFailed: the process manager does not let us ask
+    """
+    local = LocalProcesses(topology=topology, host=host)
+    return tuple(observe_process(process, local) for process in local.all)
+
+
+def observe_process(process: Process, local: LocalProcesses) -> ProcessStatus:
+    """Return how PROCESS, one of the LOCAL ones, is right now."""
+    kept = local.manager.observe(process)
+    if kept.pid is None or not is_alive(kept.pid):  # its manager may not know it yet
+        return _not_running(process, kept)
+    answer = local.ask(process)
+    if not answer.is_answering and not is_alive(kept.pid):  # it died while it was asked
+        return _not_running(process, kept)
+    began = started_at(kept.pid)
+    uptime_s = None if began is None else max(0.0, now() - began)
+    return ProcessStatus(
+        process=process,
+        state=_state(process, answer, kept, uptime_s),
+        pid=kept.pid,
+        started_at=began,
+        uptime_s=uptime_s,
+        memory_bytes=memory_bytes(kept.pid),
+        restarts=kept.restarts,
+        detail=answer.detail,
+        answer=answer,
+    )
+
+
+def is_process(owner: Owner, process: Process) -> bool:
+    """True if OWNER runs the program of PROCESS, with its configuration."""
+    words = set(owner.command)
+    return bool(words) and set(process.program) <= words
+
+
+def start_timeout_s(process: Process) -> int:
+    """Return how many seconds PROCESS has until it must answer."""
+    return int(process.runner.text("start-timeout") or START_TIMEOUT_S)
+
+
+def _state(process: Process, answer: Answer, kept: Kept, uptime_s: float | None) -> State:
+    if answer.is_answering:
+        return "running"
+    is_young = uptime_s is not None and uptime_s < start_timeout_s(process)
+    if not is_young:
+        return "not answering"
+    return "restarting" if kept.restarts else "starting"
+
+
+def _not_running(process: Process, kept: Kept) -> ProcessStatus:
+    if kept.is_kept:
+        return ProcessStatus(
+            process=process, state="restarting", restarts=kept.restarts, detail=kept.detail
+        )
+    owner = listener(process.address)
+    if owner is None:
+        return ProcessStatus(process=process, state="stopped", detail=kept.detail)
+    if owner.pid is not None and is_process(owner, process):
+        began = started_at(owner.pid)
+        return ProcessStatus(
+            process=process,
+            state="unmanaged",
+            pid=owner.pid,
+            started_at=began,
+            uptime_s=None if began is None else max(0.0, now() - began),
+            memory_bytes=memory_bytes(owner.pid),
+            detail="its manager is gone: nothing restarts it"
+            if (by := keeper(owner.pid)) is None
+            else f"kept by {by}, which is not the manager that the topology says",
+        )
+    return ProcessStatus(
+        process=process, state="foreign", owner=owner, detail=f"{owner} is at its address"
+    )
+
+
+def _needed_elsewhere(
+    local: LocalProcesses, chosen: Iterable[Process]
+) -> tuple[NeededElsewhere, ...]:
+    names = dict.fromkeys(name for process in chosen for name in process.after)
+    needed = [local.everywhere[name] for name in names]
+    return tuple(
+        NeededElsewhere(process=process, answer=local.ask(process))
+        for process in needed
+        if not local.is_here(process)
+    )
+
+
+def _storages(
+    topology: Topology, host: Host, seen: tuple[ProcessStatus, ...]
+) -> tuple[StorageStatus, ...]:
+    """Return the storages on HOST of the processes that were SEEN."""
+    served = {
+        status.process.name: status.answer.clients
+        for status in seen
+        if status.process.is_zeo and status.answer is not None
+    }
+    names = {status.process.name for status in seen}
+    own = {
+        mount.storage.name
+        for replica in topology.replicas
+        if replica.name in names
+        for mount in replica.instance.mounts
+        if mount.storage.server is None
+    }
+    return tuple(
+        _storage(storage, served)
+        for storage in topology.storages
+        if storage.host.name == host.name
+        and (storage.server.name in names if storage.server is not None else storage.name in own)
+    )
+
+
+def _storage(storage: Storage, served: Mapping[str, Mapping[str, int] | None]) -> StorageStatus:
+    clients = served.get(storage.server.name) if storage.server is not None else None
+    return StorageStatus(
+        storage=storage,
+        use=disk_use(storage.data_fs, storage.blob_dir),
+        clients=clients.get(storage.zeo_name) if clients is not None else None,
+        is_missing_in_server=clients is not None and storage.zeo_name not in clients,
+    )

@@ -1,0 +1,1 @@
+"""Intentions as values: steps, plans and what they take for granted."""

@@ -1,0 +1,1 @@
+"""Texts: pure functions from topology to configuration files."""

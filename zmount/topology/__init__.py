@@ -1,0 +1,1 @@
+"""Nouns: what a deployment consists of, as immutable values."""

@@ -1,0 +1,1 @@
+"""From the configuration files of a running deployment to its zmount.conf, pure."""

@@ -1,0 +1,54 @@
+"""Where the files and sockets of the process managers are."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+
+from zmount.topology.hosts import Host
+from zmount.topology.processes import Process
+from zmount.topology.topology import Topology
+
+
+def unit_name(process: Process) -> str:
+    """Return what systemd calls PROCESS."""
+    return f"{process.unit_prefix}-{process.name}.service"
+
+
+def target(topology: Topology) -> str:
+    """Return what systemd calls everything that is started at boot."""
+    return f"{topology.unit_prefix}.target"
+
+
+def boot_service(topology: Topology) -> str:
+    """Return what systemd calls the start of zdaemons or supervisord at boot."""
+    return f"{topology.unit_prefix}.service"
+
+
+def unit_directory(topology: Topology, host: Host) -> PurePosixPath:
+    """Return where HOST's systemd units are generated."""
+    said = topology.unit_directory
+    if said is None:
+        return host.etc / "systemd"
+    try:
+        # said for the first host
+        return host.directory / said.relative_to(topology.hosts[0].directory)
+    except ValueError:
+        return said
+
+
+def supervisor_conf(host: Host) -> PurePosixPath:
+    """Return supervisord's configuration on HOST."""
+    return host.etc / "supervisord.conf"
+
+
+def supervisor_socket(host: Host) -> PurePosixPath:
+    """Return where HOST's supervisord listens for supervisorctl."""
+    return host.directory / "var" / "supervisor.sock"
+
+
+def environment_file(process: Process) -> PurePosixPath:
+    """Return the file (mode 0600) of the secrets in PROCESS's environment.
+
+    systemd shows a unit's own variables to every user of the machine.
+    """
+    return process.directory / "etc" / "environment"
