@@ -7,6 +7,8 @@ traceback. The exit codes are this file and nowhere else; ``docs`` lists them.
 
 from __future__ import annotations
 
+from os import PathLike, fspath
+
 
 class ZMountError(Exception):
     """What went wrong, in one sentence that names the thing concerned.
@@ -89,3 +91,46 @@ class StorageUnreadable(ZMountError):
     """A storage cannot be opened, or what it holds is damaged."""
 
     exit_code = 12
+
+
+class CoreUnavailable(ZMountError):
+    """The FileStorage core that was asked for cannot run here, or answers wrongly."""
+
+    exit_code = 13
+
+
+class CorruptFile(StorageUnreadable):
+    """A storage's file holds something that no FileStorage writes.
+
+    ``path`` is the file, ``offset`` the byte where the transaction, record or
+    field begins that is wrong, ``reason`` what is wrong with it.
+    """
+
+    exit_code = 14
+
+    def __init__(self, path: str | PathLike[str], offset: int, reason: str) -> None:
+        self.path = fspath(path)
+        self.offset = offset
+        self.reason = reason
+        super().__init__(
+            f"{self.path}: damaged at byte {offset}: {reason}",
+            hint="restore a backup beside it and compare, or read ZODB's fsrecover",
+        )
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.path, self.offset, self.reason)  # to cross a process
+
+
+class UnreadableRecord(CorruptFile):
+    """An object's record whose references cannot be read.
+
+    ``offset`` is where the record begins, ``oid`` the object's id.
+    """
+
+    def __init__(self, path: str | PathLike[str], offset: int, reason: str, oid: int) -> None:
+        super().__init__(path, offset, f"record of oid 0x{oid:016x}: {reason}")
+        self.oid = oid
+        self._said = reason
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.path, self.offset, self._said, self.oid)

@@ -1,0 +1,1 @@
+"""A FileStorage engine: scan, reference walk, mark, copy, index. Stand-alone; no topology."""
