@@ -1,0 +1,311 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+"""Compiled core: the table of objects, what is reachable, and the sorted index.
+
+The table is open-addressed, two words a slot: the oid, and a word that holds a
+position (shifted by 4) and flags; 0 is an empty slot. Eight neighbouring oids
+lie in neighbouring slots, as they often come together.
+"""
+
+try:
+    import cython
+except ImportError:  # must stay this form: the compiler knows only `import cython`
+    from zmount.filestorage import _cython as cython
+
+GONE = 1  # the object's record at this position undoes its creation
+REACHED = 2
+AFTER = 4  # has a record after the pack time that was already come across
+MOVED = 8  # the position is that in the packed file
+FLAGS = 15
+SHIFT = 4
+RECORD_FIELDS = 6  # as in _records
+OWNER = 5
+NONE = 1  # no position of a record
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+@cython.returns(cython.ulonglong)
+@cython.locals(table="unsigned long long[::1]", mask=cython.ulonglong, oid=cython.ulonglong)
+@cython.locals(at=cython.ulonglong)
+def _slot(table, mask, oid):
+    """Return where ``oid`` is or belongs; ``mask`` is the number of slots less one."""
+    # Fibonacci hashing; the compiler takes no longer literal for a C number
+    at = (oid >> 3) * ((cython.cast(cython.ulonglong, 0x1E3779B9) << 32) | 0x7F4A7C15)
+    if not cython.compiled:
+        at %= 2**64
+    at = (((at >> 29) << 3) | (oid & 7)) & mask
+    while table[2 * at + 1] and table[2 * at] != oid:
+        at = (at + 1) & mask
+    return 2 * at
+
+
+@cython.locals(table="unsigned long long[::1]", oid=cython.ulonglong)
+def word_of(table, oid):
+    """Return the word of ``oid``; 0: the table does not know it."""
+    return table[_slot(table, len(table) // 2 - 1, oid) + 1]
+
+
+@cython.locals(table="unsigned long long[::1]", oid=cython.ulonglong, word=cython.ulonglong)
+@cython.locals(at=cython.ulonglong, is_new=cython.bint)
+def set_word(table, oid, word):
+    """Let ``word`` be that of ``oid``; return 1 if the oid is new."""
+    at = _slot(table, len(table) // 2 - 1, oid)
+    is_new = table[at + 1] == 0
+    table[at] = oid
+    table[at + 1] = word
+    return is_new
+
+
+@cython.locals(table="unsigned long long[::1]", records="unsigned long long[::1]")
+@cython.locals(count=cython.ulonglong, number=cython.ulonglong, new=cython.ulonglong)
+@cython.locals(at=cython.ulonglong, word=cython.ulonglong, i=cython.ulonglong)
+@cython.locals(mask=cython.ulonglong)
+def note(table, records, count):
+    """Let each object's position be that of its last record; return how many are new.
+
+    The order of the records does not matter. The table must have room.
+    """
+    mask = len(table) // 2 - 1
+    new = 0
+    with cython.nogil:
+        for number in range(count):
+            i = number * RECORD_FIELDS
+            word = records[i + 1] << SHIFT
+            if records[i + 2] == 0 and records[i + 3] == 0:
+                word |= GONE
+            at = _slot(table, mask, records[i])
+            if table[at + 1] == 0:
+                table[at] = records[i]
+                new += 1
+            if table[at + 1] < word:
+                table[at + 1] = word
+    return new
+
+
+@cython.locals(table="unsigned long long[::1]", records="unsigned long long[::1]")
+@cython.locals(count=cython.ulonglong, number=cython.ulonglong, new=cython.ulonglong)
+@cython.locals(at=cython.ulonglong, mask=cython.ulonglong)
+def note_after(table, records, count):
+    """Flag the objects that have these records after the pack time; return how many are new."""
+    mask = len(table) // 2 - 1
+    new = 0
+    with cython.nogil:
+        for number in range(count):
+            at = _slot(table, mask, records[number * RECORD_FIELDS])
+            if table[at + 1] == 0:
+                table[at] = records[number * RECORD_FIELDS]
+                new += 1
+            table[at + 1] |= AFTER
+    return new
+
+
+@cython.locals(old="unsigned long long[::1]", new="unsigned long long[::1]")
+@cython.locals(i=cython.ulonglong, at=cython.ulonglong, mask=cython.ulonglong)
+@cython.locals(size=cython.ulonglong, added=cython.ulonglong)
+def merge(old, new):
+    """Take what ``old`` holds into ``new``; the later position wins. Return how many were new."""
+    mask = len(new) // 2 - 1
+    size = len(old) // 2
+    added = 0
+    with cython.nogil:
+        for i in range(size):
+            if old[2 * i + 1]:
+                at = _slot(new, mask, old[2 * i])
+                if new[at + 1] == 0:
+                    new[at] = old[2 * i]
+                    added += 1
+                if new[at + 1] < old[2 * i + 1]:
+                    new[at + 1] = old[2 * i + 1]
+    return added
+
+
+@cython.cfunc
+@cython.inline
+@cython.nogil
+@cython.exceptval(check=False)
+@cython.returns(cython.ulonglong)
+@cython.locals(table="unsigned long long[::1]", mask=cython.ulonglong, oid=cython.ulonglong)
+@cython.locals(skip_after=cython.bint, at=cython.ulonglong, word=cython.ulonglong)
+def _reach_one(table, mask, oid, skip_after):
+    """Flag ``oid`` as reached; return the position to walk, 0: nothing to do, or NONE."""
+    at = _slot(table, mask, oid) + 1
+    word = table[at]
+    if word & REACHED or (skip_after and word & AFTER):
+        return 0
+    if word >> SHIFT and not word & GONE:
+        table[at] = word | REACHED
+        return word >> SHIFT
+    return NONE
+
+
+@cython.locals(table="unsigned long long[::1]", oids="unsigned long long[::1]")
+@cython.locals(count=cython.ulonglong, todo="unsigned long long[::1]", depth=cython.ulonglong)
+@cython.locals(missing="unsigned long long[::1]", lost=cython.ulonglong, i=cython.ulonglong)
+@cython.locals(position=cython.ulonglong, mask=cython.ulonglong)
+def reach(table, oids, count, todo, depth, missing):
+    """Flag the first ``count`` oids as reached; push their positions on ``todo``.
+
+    The number of an oid without a record, or whose creation was undone, is put
+    into ``missing``.
+
+    :param todo: positions of records to walk; ``depth`` of them are there. Both
+        it and ``missing`` must have room for ``count`` more words
+    :return: the new depth and the number of words in ``missing``
+    """
+    mask = len(table) // 2 - 1
+    lost = 0
+    if len(todo) < depth + count or len(missing) < count:
+        raise ValueError("todo or missing has not room enough")
+    with cython.nogil:
+        for i in range(count):
+            position = _reach_one(table, mask, oids[i], False)
+            if position == NONE:
+                missing[lost] = i
+                lost += 1
+            elif position:
+                todo[depth] = position
+                depth += 1
+    return depth, lost
+
+
+@cython.locals(table="unsigned long long[::1]", records="unsigned long long[::1]")
+@cython.locals(count=cython.ulonglong, oids="unsigned long long[::1]")
+@cython.locals(ends="unsigned long long[::1]", todo="unsigned long long[::1]")
+@cython.locals(depth=cython.ulonglong, missing="unsigned long long[::1]", lost=cython.ulonglong)
+@cython.locals(i=cython.ulonglong, number=cython.ulonglong, ahead=cython.ulonglong)
+@cython.locals(position=cython.ulonglong, mask=cython.ulonglong, at=cython.ulonglong)
+@cython.locals(owner=cython.ulonglong)
+def reach_after(table, records, count, oids, ends, todo, depth, missing):
+    """Flag what records after the pack time refer to, each in its transaction's snapshot.
+
+    An object that had a record after the pack time by then is left alone: the
+    reference means that record, which is kept anyway. ``oids[ends[n-1]:ends[n]]``
+    are the references of record n. Room, ``missing`` and result as in ``reach``.
+    """
+    mask = len(table) // 2 - 1
+    lost = 0
+    i = 0
+    ahead = 0
+    owner = 0
+    if count and (len(todo) < depth + ends[count - 1] or len(missing) < ends[count - 1]):
+        raise ValueError("todo or missing has not room enough")
+    with cython.nogil:
+        for number in range(count):
+            if records[number * RECORD_FIELDS + OWNER] != owner:
+                owner = records[number * RECORD_FIELDS + OWNER]
+                ahead = number
+                while ahead < count and records[ahead * RECORD_FIELDS + OWNER] == owner:
+                    at = _slot(table, mask, records[ahead * RECORD_FIELDS])
+                    table[at] = records[ahead * RECORD_FIELDS]
+                    table[at + 1] |= AFTER
+                    ahead += 1
+            while i < ends[number]:
+                position = _reach_one(table, mask, oids[i], True)
+                if position == NONE:
+                    missing[lost] = i
+                    lost += 1
+                elif position:
+                    todo[depth] = position
+                    depth += 1
+                i += 1
+    return depth, lost
+
+
+@cython.locals(table="unsigned long long[::1]", i=cython.ulonglong, size=cython.ulonglong)
+@cython.locals(reached=cython.ulonglong)
+def reach_all(table):
+    """Flag every object that has a record as reached; return how many."""
+    size = len(table) // 2
+    reached = 0
+    with cython.nogil:
+        for i in range(size):
+            if table[2 * i + 1] >> SHIFT and not table[2 * i + 1] & GONE:
+                table[2 * i + 1] |= REACHED
+                reached += 1
+    return reached
+
+
+@cython.locals(table="unsigned long long[::1]", pairs="unsigned long long[::1]")
+@cython.locals(flag=cython.ulonglong, i=cython.ulonglong, size=cython.ulonglong)
+@cython.locals(count=cython.ulonglong, room=cython.ulonglong)
+def pairs_of(table, flag, pairs):
+    """Write oid and position of every object whose word has ``flag`` (0: all); return how many.
+
+    Counts without writing where ``pairs`` has no more room.
+    """
+    size = len(table) // 2
+    room = len(pairs) // 2
+    count = 0
+    with cython.nogil:
+        for i in range(size):
+            if table[2 * i + 1] >> SHIFT and table[2 * i + 1] & flag == flag:
+                if count < room:
+                    pairs[2 * count] = table[2 * i]
+                    pairs[2 * count + 1] = table[2 * i + 1] >> SHIFT
+                count += 1
+    return count
+
+
+@cython.locals(pairs="unsigned long long[::1]", scratch="unsigned long long[::1]")
+@cython.locals(counts="unsigned long long[::1]", digit=cython.int, i=cython.ulonglong)
+@cython.locals(count=cython.ulonglong, total=cython.ulonglong, byte=cython.ulonglong)
+@cython.locals(number=cython.ulonglong)
+def sort_pass(pairs, scratch, counts, digit):
+    """Write ``pairs`` to ``scratch`` ordered by one byte of the oid; return 0 if nothing moves.
+
+    Passes over the bytes 0 (the lowest) to 7 sort the pairs.
+
+    :param counts: 256 words
+    """
+    count = len(pairs) // 2
+    for i in range(256):
+        counts[i] = 0
+    with cython.nogil:
+        for i in range(count):
+            counts[(pairs[2 * i] >> (8 * digit)) & 255] += 1
+    if count == 0 or counts[(pairs[0] >> (8 * digit)) & 255] == count:
+        return 0
+    total = 0
+    for i in range(256):
+        number = counts[i]
+        counts[i] = total
+        total += number
+    with cython.nogil:
+        for i in range(count):
+            byte = (pairs[2 * i] >> (8 * digit)) & 255
+            scratch[2 * counts[byte]] = pairs[2 * i]
+            scratch[2 * counts[byte] + 1] = pairs[2 * i + 1]
+            counts[byte] += 1
+    return 1
+
+
+@cython.locals(pairs="unsigned long long[::1]", first=cython.ulonglong, count=cython.ulonglong)
+@cython.locals(last=cython.ulonglong, prefix=cython.ulonglong)
+def same_prefix(pairs, first):
+    """Return the end of the run of pairs from ``first`` that one bucket of fsIndex holds."""
+    count = len(pairs) // 2
+    prefix = pairs[2 * first] >> 16
+    last = first
+    while last < count and pairs[2 * last] >> 16 == prefix:
+        last += 1
+    return last
+
+
+@cython.locals(pairs="unsigned long long[::1]", first=cython.ulonglong, last=cython.ulonglong)
+@cython.locals(out="unsigned char[::1]", i=cython.ulonglong, at=cython.ulonglong)
+@cython.locals(values=cython.ulonglong, byte=cython.int)
+def bucket(pairs, first, last, out):
+    """Write the pairs as fsBucket.toString does: all 2-byte keys, then all 6-byte positions."""
+    if len(out) < 8 * (last - first):
+        raise ValueError("the bucket needs 8 bytes a pair")
+    values = 2 * (last - first)
+    with cython.nogil:
+        for i in range(first, last):
+            at = 2 * (i - first)
+            out[at] = (pairs[2 * i] >> 8) & 255
+            out[at + 1] = pairs[2 * i] & 255
+            at = values + 6 * (i - first)
+            for byte in range(6):
+                out[at + byte] = (pairs[2 * i + 1] >> (40 - 8 * byte)) & 255
