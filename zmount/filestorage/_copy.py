@@ -1,4 +1,5 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+# cython: language_level=3, boundscheck=False, wraparound=False
+# cython: initializedcheck=False, cdivision=True
 """Compiled core: writes what a pack keeps, piece by piece, into a buffer.
 
 The source has been scanned by _records before: its lengths are known to be
@@ -341,7 +342,7 @@ def _write_transaction(source, cursor, out, filled, is_after):
 @cython.locals(out="unsigned char[::1]", blobs="unsigned long long[::1]")
 @cython.locals(filled=cython.ulonglong, room=cython.ulonglong, is_after=cython.bint)
 @cython.locals(pos=cython.ulonglong, size=cython.ulonglong, wants_blobs=cython.bint)
-def copy(source, cursor, end, pack_position, table, targets, out, blobs):  # noqa: PLR0913, C901
+def copy(source, cursor, end, pack_position, table, targets, out, blobs):
     """Fill ``out`` with the output that follows; return how many bytes.
 
     Call again after writing them, until the cursor stands at ``end`` with the

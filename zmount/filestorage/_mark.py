@@ -1,4 +1,5 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+# cython: language_level=3, boundscheck=False, wraparound=False
+# cython: initializedcheck=False, cdivision=True
 """Compiled core: the table of objects, what is reachable, and the sorted index.
 
 The table is open-addressed, two words a slot: the oid, and a word that holds a
@@ -18,6 +19,7 @@ MOVED = 8  # the position is that in the packed file
 FLAGS = 15
 SHIFT = 4
 RECORD_FIELDS = 6  # as in _records
+BACK = 3
 OWNER = 5
 NONE = 1  # no position of a record
 
@@ -98,6 +100,25 @@ def note_after(table, records, count):
                 table[at] = records[number * RECORD_FIELDS]
                 new += 1
             table[at + 1] |= AFTER
+    return new
+
+
+@cython.locals(targets="unsigned long long[::1]", records="unsigned long long[::1]")
+@cython.locals(count=cython.ulonglong, number=cython.ulonglong, new=cython.ulonglong)
+@cython.locals(at=cython.ulonglong, mask=cython.ulonglong, back=cython.ulonglong)
+def note_targets(targets, records, count):
+    """Take in where the back pointers of these records lead; return how many are new."""
+    mask = len(targets) // 2 - 1
+    new = 0
+    with cython.nogil:
+        for number in range(count):
+            back = records[number * RECORD_FIELDS + BACK]
+            if back:
+                at = _slot(targets, mask, back)
+                if targets[at + 1] == 0:
+                    targets[at] = back
+                    targets[at + 1] = REACHED
+                    new += 1
     return new
 
 

@@ -1,4 +1,5 @@
-# cython: language_level=3, boundscheck=False, wraparound=False, initializedcheck=False, cdivision=True
+# cython: language_level=3, boundscheck=False, wraparound=False
+# cython: initializedcheck=False, cdivision=True
 """Compiled core: finds and checks the records of a FileStorage, forwards or backwards.
 
 Nothing read from the file is trusted: each length is checked against what is
@@ -126,7 +127,9 @@ def _enter(source, cursor, pos):
 @cython.locals(source="const unsigned char[::1]", cursor="unsigned long long[::1]")
 @cython.locals(records="unsigned long long[::1]", found=cython.ulonglong, room=cython.ulonglong)
 @cython.locals(pos=cython.ulonglong, stop=cython.ulonglong, transaction=cython.ulonglong)
-@cython.locals(length=cython.ulonglong, back=cython.ulonglong, at=cython.ulonglong, error=cython.int)
+@cython.locals(
+    length=cython.ulonglong, back=cython.ulonglong, at=cython.ulonglong, error=cython.int
+)
 def _take_records(source, cursor, pos, records, found, room):
     """Take the records from ``pos`` to the transaction's end; return how many there are now."""
     stop = cursor[STOP]
@@ -173,13 +176,15 @@ def _take_records(source, cursor, pos, records, found, room):
 
 @cython.locals(source="const unsigned char[::1]", cursor="unsigned long long[::1]")
 @cython.locals(end=cython.ulonglong, until=cython.ulonglong, records="unsigned long long[::1]")
+@cython.locals(limit=cython.ulonglong)
 @cython.locals(found=cython.ulonglong, room=cython.ulonglong, pos=cython.ulonglong)
 @cython.locals(error=cython.int)
-def scan(source, cursor, end, until, records):
+def scan(source, cursor, end, until, records, limit=0):
     """Fill ``records`` with the records from the cursor on; return how many.
 
     Stops when ``records`` is full, at ``end``, before a transaction later than
-    the tid ``until``, or at an error, which the cursor then holds.
+    the tid ``until`` or one that begins at ``limit`` or after it (0: no limit),
+    or at an error, which the cursor then holds.
 
     :param source: the file's bytes, at least ``end`` of them
     :param cursor: CURSOR_FIELDS words, moved
@@ -193,7 +198,7 @@ def scan(source, cursor, end, until, records):
         while not cursor[ERROR] and found < room:
             if not cursor[TRANSACTION]:
                 pos = cursor[POSITION]
-                if pos >= end:
+                if pos >= end or (limit and pos >= limit):
                     break
                 error = _transaction_error(source, pos, end)
                 if not error and _u64(source, pos) <= cursor[LAST_TID]:
@@ -217,15 +222,17 @@ def scan(source, cursor, end, until, records):
 
 @cython.locals(source="const unsigned char[::1]", cursor="unsigned long long[::1]")
 @cython.locals(start=cython.ulonglong, after=cython.ulonglong, records="unsigned long long[::1]")
+@cython.locals(limit=cython.ulonglong)
 @cython.locals(found=cython.ulonglong, room=cython.ulonglong, pos=cython.ulonglong)
 @cython.locals(length=cython.ulonglong, top=cython.ulonglong, error=cython.int)
-def scan_back(source, cursor, start, after, records):
+def scan_back(source, cursor, start, after, records, limit=0):
     """Fill ``records`` with the transactions before the cursor, the last one first.
 
     The same as ``scan``, by the lengths at the transactions' ends, down to
-    ``start`` or to a transaction of the tid ``after`` or before it. Between
-    two calls the cursor stands at a transaction's start, or inside one. A
-    new cursor has LAST_TID 0, which here is the tid of the transaction above.
+    ``start``, to a transaction of the tid ``after`` or before it, or to one
+    that begins before ``limit``. Between two calls the cursor stands at a
+    transaction's start, or inside one. A new cursor has LAST_TID 0, which here
+    is the tid of the transaction above.
     """
     room = len(records) // RECORD_FIELDS
     found = 0
@@ -254,7 +261,7 @@ def scan_back(source, cursor, start, after, records):
                     cursor[ERROR] = error
                     cursor[ERROR_AT] = pos
                     break
-                if _u64(source, pos) <= after:
+                if _u64(source, pos) <= after or pos < limit:
                     break
                 pos = _enter(source, cursor, pos)
             else:
