@@ -3,10 +3,31 @@
 from __future__ import annotations
 
 import os
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
 
 from zmount.filestorage.cores import NAMES, VARIABLE, Cores, load
+
+PLONE = Path(__file__).parents[1] / "data" / "plone-small.tar.xz"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plone:
+    """A FileStorage that Plone 6.1 wrote.
+
+    4 MB, 16 transactions, 9,520 records of 8,848 objects, 4 blobs; never packed.
+    """
+
+    data_fs: Path
+    blob_dir: Path
+
+    @property
+    def index(self) -> Path:
+        """What lies there as its index: 9 bytes, of an empty storage."""
+        return self.data_fs.with_name(self.data_fs.name + ".index")
 
 
 @pytest.fixture(params=["plain", "compiled"])
@@ -18,3 +39,12 @@ def cores(request: pytest.FixtureRequest) -> Cores:
     if request.param == "compiled" and os.environ.get(VARIABLE) == "plain":
         pytest.skip(f"{VARIABLE}=plain")
     return load(request.param, *getattr(request.module, "CORES", NAMES))
+
+
+@pytest.fixture
+def plone_small(tmp_path: Path) -> Plone:
+    """A fresh copy of the FileStorage and the blobs of a small Plone site."""
+    directory = tmp_path / "plone-small"
+    with tarfile.open(PLONE) as archive:
+        archive.extractall(directory, filter="fully_trusted")  # it is ours
+    return Plone(data_fs=directory / "filestorage" / "Prod.fs", blob_dir=directory / "blobs")
