@@ -99,6 +99,12 @@ class CoreUnavailable(ZMountError):
     exit_code = 13
 
 
+class StorageUnwritable(ZMountError):
+    """A storage's file, index or copy cannot be written (disk full, no permission)."""
+
+    exit_code = 15
+
+
 class CorruptFile(StorageUnreadable):
     """A storage's file holds something that no FileStorage writes.
 

@@ -4,7 +4,7 @@
 
 Nothing read from the file is trusted: each length is checked against what is
 left before it moves the cursor. Positions are file offsets. The format is that
-of ZODB/FileStorage/format.py ("FS21").
+of ZODB/FileStorage/format.py ("FS30").
 """
 
 try:
@@ -35,7 +35,7 @@ RECORD_FIELDS = 6
 
 TRANSACTION_HEADER = 23  # tid, length - 8, status, three 2-byte lengths
 DATA_HEADER = 42  # oid, tid, previous, transaction, 2 zero bytes, pickle length
-FIRST = 4  # the first transaction follows "FS21"
+FIRST = 4  # the first transaction follows "FS30"
 
 
 @cython.cfunc

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from array import array
 
-MAGIC = b"FS21"
+MAGIC = b"FS30"
+MAGIC_OF_PYTHON_2 = b"FS21"  # its strings are ambiguous: FileStorage refuses it, too
 FIRST = 4  # position of the first transaction
 TRANSACTION_HEADER = 23  # tid, length, status, lengths of user, description, extension
 DATA_HEADER = 42  # oid, tid, previous, transaction, 2 zero bytes, length of the pickles

@@ -20,6 +20,7 @@ from zmount.filestorage.cores import chosen
 from zmount.filestorage.format import (
     FIRST,
     MAGIC,
+    MAGIC_OF_PYTHON_2,
     MAX_TID,
     REASONS,
     TRANSACTION_HEADER,
@@ -57,9 +58,7 @@ def open_source(path: str | os.PathLike[str], end: int | None = None) -> Iterato
             kind = "a directory" if stat.S_ISDIR(found.st_mode) else "no regular file"
             raise StorageUnreadable(f"{path}: this is {kind}, not a FileStorage")
         size = found.st_size if end is None else min(end, found.st_size)
-        if os.pread(descriptor, 4, 0) != MAGIC:
-            what = "is empty" if not size else "does not begin as a FileStorage does"
-            raise StorageUnreadable(f"{path}: the file {what}")
+        _must_begin_right(path, os.pread(descriptor, 4, 0))
         if end is not None and size < end:
             raise CorruptFile(path, size, f"the file ends here, not at {end}")
         mapped = mmap.mmap(descriptor, size, prot=mmap.PROT_READ)
@@ -73,6 +72,18 @@ def open_source(path: str | os.PathLike[str], end: int | None = None) -> Iterato
     finally:
         buffer.release()
         mapped.close()
+
+
+def _must_begin_right(path: Path, magic: bytes) -> None:
+    if magic == MAGIC:
+        return
+    if magic == MAGIC_OF_PYTHON_2:
+        raise StorageUnreadable(
+            f"{path}: Python 2 wrote this FileStorage; ZODB on Python 3 refuses it as it is",
+            hint="convert a copy with zodbupdate",
+        )
+    what = "does not begin as a FileStorage does" if magic else "is empty"
+    raise StorageUnreadable(f"{path}: the file {what}")
 
 
 def batches(
