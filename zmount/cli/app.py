@@ -186,6 +186,21 @@ def _keep(ctx: click.Context, param: click.Parameter, value: Any) -> None:
         setattr(ctx.ensure_object(App), str(param.name), value)
 
 
+def _show_version(ctx: click.Context, param: click.Parameter, value: bool) -> None:
+    """Print the version, and which core runs: a report of a slow pack needs to say both."""
+    if not value or ctx.resilient_parsing:
+        return
+    from zmount.filestorage.cores import VARIABLE, choose
+
+    try:
+        cores = choose(os.environ.get(VARIABLE, ""))
+    except ZMountError as error:  # raised before any command is invoked
+        ctx.ensure_object(App).show_error(error)
+        ctx.exit(error.exit_code)
+    click.echo(f"zmount {__version__} ({cores})")
+    ctx.exit()
+
+
 def common_options() -> list[click.Option]:
     """Return the options that may stand before or after the command's name."""
     return [
@@ -218,7 +233,14 @@ def common_options() -> list[click.Option]:
     params=list(common_options()),
     context_settings={"help_option_names": ["-h", "--help"], "obj": None},
 )
-@click.version_option(__version__, prog_name="zmount")
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=_show_version,
+    help="Show the version, and whether the compiled core runs.",
+)
 @click.pass_context
 def main(ctx: click.Context) -> None:
     """Describe a Zope/ZEO deployment in one file; check, generate, run and show it."""

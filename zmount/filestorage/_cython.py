@@ -27,6 +27,7 @@ class _Type:
 
 char = schar = uchar = short = ushort = uint = sint = long = ulong = _Type()
 longlong = ulonglong = Py_ssize_t = size_t = ssize_t = bint = void = double = _Type()
+int = _Type()  # hides the builtin, which nothing here uses
 p_char = p_uchar = p_ulonglong = p_void = _Type()
 
 
