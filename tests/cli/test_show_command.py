@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -142,3 +143,31 @@ def test_a_graph_that_cannot_be_written_leaves_the_old_file(tmp_path):
 
     assert done.returncode == 2
     assert old.read_text() == "old"
+
+
+def test_a_graph_as_json_is_written_too(tmp_path):
+    done = zmount("graph", "--json", "--output", str(tmp_path / "a.dot"))
+
+    facts = json.loads(done.stdout)
+    assert facts["text"] == (tmp_path / "a.dot").read_text()
+    assert (facts["format"], facts["output"]) == ("dot", str(tmp_path / "a.dot"))
+
+
+@pytest.mark.parametrize(
+    ("output", "status", "what"),
+    [
+        ("pipe", 5, "it is no plain file"),
+        (".", 5, "it is a directory"),
+        ("none/a.svg", 6, "it cannot be written: No such file or directory"),
+    ],
+)
+def test_where_no_graph_can_be_written_is_one_clear_line(tmp_path, output, status, what):
+    os.mkfifo(tmp_path / "pipe")  # stands for /dev/stdout and its like
+
+    done = zmount("graph", "--output", str(tmp_path / output))
+
+    assert done.returncode == status
+    assert done.stderr.splitlines()[0] == f"zmount: {tmp_path / output}: {what}"
+    assert "Traceback" not in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
+    assert (tmp_path / "pipe").is_fifo()

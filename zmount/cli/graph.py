@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import PurePath
-from typing import IO, TYPE_CHECKING
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
@@ -32,12 +33,11 @@ SUFFIXES: dict[str, Format] = {
     "-o",
     "--output",
     metavar="FILE",
-    type=click.File("w", encoding="utf-8", atomic=True),
     default="-",
     help="Where to write [default: standard output].",
 )
 @click.pass_obj
-def graph(app: App, format_: Format | None, output: IO[str]) -> None:
+def graph(app: App, format_: Format | None, output: str) -> None:
     """Draw the topology: instances on the left, storages on the right.
 
     Every mount is a line. SVG is a picture for browsers and READMEs, DOT is
@@ -50,11 +50,12 @@ def graph(app: App, format_: Format | None, output: IO[str]) -> None:
     """
     from zmount.operations.graph import graph
 
-    chosen = format_ or SUFFIXES.get(PurePath(output.name).suffix.lower(), "svg")
-    text = graph(app.topology, chosen, host=app.host_name)
-    if chosen == "svg" and output.isatty():
+    chosen = format_ or SUFFIXES.get(Path(output).suffix.lower(), "svg")
+    file = None if output == "-" else Path(output)
+    if chosen == "svg" and file is None and not app.as_json and sys.stdout.isatty():
         raise click.UsageError("an SVG picture is not for reading: --output FILE, or --format dot")
+    text = graph(app.topology, chosen, host=app.host_name, output=file)
     if app.as_json:
-        app.show("", {"format": chosen, "text": text})
-    else:
-        output.write(text)
+        app.show("", {"format": chosen, "output": output if file else None, "text": text})
+    elif file is None:
+        app.show(text.rstrip("\n"), None)

@@ -62,10 +62,14 @@ def venv_near(home: PurePosixPath, program: str) -> str:
 def write_configuration(path: Path, text: str, *, mode: int, overwrite: bool) -> None:
     """Write TEXT to the file PATH, whole or not at all, with MODE.
 
-    :raises ApplyRefused: the file is there, and OVERWRITE is False
+    :raises ApplyRefused: the file is there, and OVERWRITE is False; or what is
+        there is no file
     :raises ApplyFailed: it cannot be written
     """
     try:
+        if path.exists() and not path.is_file():  # a device, /dev/stdout say, would be replaced
+            what = "a directory" if path.is_dir() else "no plain file"
+            raise ApplyRefused(f"{path}: it is {what}", hint="the name of a file")
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     except OSError as why:
         raise ApplyFailed(f"{path}: it cannot be written: {why.strerror}") from None
