@@ -7,11 +7,10 @@ known results; together they take less than a millisecond.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable
 from types import ModuleType
 
-# name of the core: a function that asks it and raises AssertionError at a wrong answer
-SELF_TESTS: dict[str, Callable[[ModuleType], None]] = {}
 # what a core that is not the one we know can raise
 WRONG = (
     ArithmeticError,
@@ -32,3 +31,38 @@ def wrong_answer(core: str, module: ModuleType) -> str:
     except WRONG as error:
         return f"{type(error).__name__}: {error}"
     return ""
+
+
+def _record(pickles: bytes, back: int = 0) -> bytes:
+    """A data record of which only the end of the header counts."""
+    return bytes(34) + len(pickles).to_bytes(8, "big") + (pickles or back.to_bytes(8, "big"))
+
+
+def _ask_references(core: ModuleType) -> None:
+    """References of each form, a back pointer, an undone creation, an unknown protocol."""
+    oid = b"\x01\x02\x03\x04\x05\x06\x07"
+    new = b"\x80\x03ca\nB\nq\x00.\x80\x03}q\x01X\x01\x00\x00\x00kC\x08%b\x01h\x00\x86Qs."
+    old = (
+        b"(ca\nB\nNtq\x01.}q\x02(K\x01(U\x08%b\x02q\x03h\x01tQU\x01wK\x02K\x02"
+        b"]q\x04(U\x01w(h\x03tq\x05eQ]q\x06(U\x01m(U\x01dh\x03h\x01tq\x07eQh\x03Qu."
+    )
+    pieces = [b"FS30", _record(new % oid), _record(old % oid)]
+    pieces += [_record(b"", back=4), _record(b""), _record(b"\x80\x04N.N.")]
+    source = b"".join(pieces)
+    positions = array("Q", (sum(map(len, pieces[:number])) for number in range(1, len(pieces))))
+    oids, memory = array("Q", bytes(80)), array("Q", bytes(8 * 64))
+    ends, unknown, foreign = (array("Q", bytes(40)) for _ in range(3))
+    for first, expected in ((0, (5, 1, 1)), (1, (5, 1, 1)), (3, (5, 1, 0))):
+        told = core.walk(source, positions, first, 5, oids, ends, unknown, foreign, memory)
+        assert told == expected, f"{told} from {first}"
+        if first == 0:
+            number = int.from_bytes(oid, "big") << 8
+            assert oids[:4] == array("Q", [number + 1, number + 2, number + 2, number + 1])
+            assert ends.tolist() == [1, 3, 4, 4, 4]
+            assert (unknown[0], foreign[0]) == (4, 1)
+
+
+# name of the core: a function that asks it and raises AssertionError at a wrong answer
+SELF_TESTS: dict[str, Callable[[ModuleType], None]] = {
+    "references": _ask_references,
+}
