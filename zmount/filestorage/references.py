@@ -13,7 +13,6 @@ import mmap
 import zlib
 from array import array
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from zmount.errors import UnreadableRecord
 from zmount.filestorage.cores import chosen
@@ -36,23 +35,13 @@ IN_FRONT = 8  # bytes before a record that is given to the core alone: 0 is no p
 COMPRESSED = b".z"  # how zc.zlibstorage marks a record
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chunk:
-    """The references of the records ``first`` to ``done`` of some positions: ``found`` of them.
-
-    ``oids[ends[n - 1]:ends[n]]`` are those of record n; those of the first one
-    begin at 0. The arrays are overwritten when the next chunk is made.
-    """
-
-    first: int
-    done: int
-    oids: array[int]
-    ends: array[int]
-    found: int
+# first, done, oids, ends: oids[ends[n - 1]:ends[n]] are the references of record n, for n
+# from first to done; those of record first begin at 0
+Batch = tuple[int, int, "array[int]", "array[int]"]
 
 
 class References:
-    """Reads the references of records; has buffers of its own: each thread needs another.
+    """Reads the references of SOURCE's records; has buffers of its own, so one for each thread.
 
     ``foreign`` takes the references to other databases, if there is one: the
     database's name and the oid, with the position of a record that refers to
@@ -62,10 +51,12 @@ class References:
 
     def __init__(
         self,
+        source: Source,
         *,
         referencesf: Callable[[bytes], list[bytes]] | None = None,
         foreign: dict[tuple[str, int], int] | None = None,
     ) -> None:
+        self.source = source
         self.foreign = foreign
         self.unknown = 0
         self.odd: list[tuple[int, int]] = []
@@ -75,23 +66,24 @@ class References:
         self._oids = words(OIDS)
         self._make_room(BATCH)
         self._chains: dict[int, int] = {}
-        self._chains_of: Source | None = None
 
     def _make_room(self, count: int) -> None:
         self._ends, self._unknown, self._foreign = words(count), words(count), words(count)
 
-    def chunks(
-        self, source: Source, positions: array[int], first: int, count: int
-    ) -> Iterator[Chunk]:
-        """Yield the references of the records FIRST to COUNT at these POSITIONS of SOURCE.
+    def of(self, positions: array[int], count: int) -> Iterator[Batch]:
+        """Yield the references of the records at the first COUNT of these POSITIONS.
+
+        The arrays of a batch are overwritten when the next one is made.
 
         :raises UnreadableRecord: a record's references cannot be known
         """
         if count > len(self._ends):
             self._make_room(count)
-        while first < count:
+        done = 0
+        while done < count:
+            first = done
             done, unknown, foreign = self._core.walk(
-                source.buffer,
+                self.source.buffer,
                 positions,
                 first,
                 count,
@@ -106,25 +98,22 @@ class References:
                 continue
             if foreign and self.foreign is not None:
                 for number in self._foreign[:foreign]:
-                    self._note_foreign(
-                        source, positions[number], self.data(source, positions[number])
-                    )
-            oids, ends = self._oids, self._ends
+                    self._note_foreign(positions[number], self.data(positions[number]))
             if unknown:
-                oids, ends = self._completed(source, positions, first, done, unknown)
-            yield Chunk(first=first, done=done, oids=oids, ends=ends, found=ends[done - 1])
-            first = done
+                yield first, done, *self._completed(positions, first, done, unknown)
+            else:
+                yield first, done, self._oids, self._ends
 
-    def of(self, source: Source, position: int) -> array[int]:
+    def of_one(self, position: int) -> array[int]:
         """Return the references of the record at POSITION.
 
         :raises UnreadableRecord: they cannot be known
         """
-        (chunk,) = self.chunks(source, array("Q", [position]), 0, 1)
-        return chunk.oids[: chunk.found]
+        ((_, _, oids, ends),) = self.of(array("Q", [position]), 1)
+        return oids[: ends[0]]
 
     def _completed(
-        self, source: Source, positions: array[int], first: int, done: int, unknown: int
+        self, positions: array[int], first: int, done: int, unknown: int
     ) -> tuple[array[int], array[int]]:
         """Return the oids and ends of a chunk with those of its unknown records put in."""
         oids, ends = array("Q"), self._ends[:done]
@@ -134,16 +123,16 @@ class References:
             if at == number:
                 oids.extend(self._oids[start : self._ends[at]])
                 start = self._ends[at]
-                oids.extend(self._slowly(source, positions[at]))
+                oids.extend(self._slowly(positions[at]))
                 number = next(missing, done)
             ends[at] = len(oids) + self._ends[at] - start
         oids.extend(self._oids[start : self._ends[done - 1]])
         return oids, ends
 
-    def _slowly(self, source: Source, position: int) -> array[int]:
+    def _slowly(self, position: int) -> array[int]:
         """Return the references of a record that the core does not know."""
-        stored = self._stored(source, position)
-        data = self._plain(source, position, stored)
+        stored = self._stored(position)
+        data = self._plain(position, stored)
         if not data:
             return array("Q")  # a long way to a record that undoes the creation
         found, is_foreign = None, True
@@ -152,10 +141,10 @@ class References:
         if found is None:
             self.unknown += 1
             if len(self.odd) < REMEMBERED:
-                self.odd.append((oid_at(source, position), position))
-            found = self._asked(source, position, data)
+                self.odd.append((self._oid(position), position))
+            found = self._asked(position, data)
         if is_foreign and self.foreign is not None:
-            self._note_foreign(source, position, data)
+            self._note_foreign(position, data)
         return found
 
     def _walked(self, data: bytes) -> tuple[array[int] | None, bool]:
@@ -177,58 +166,56 @@ class References:
                 view.release()
         return (found if done and not unknowns else None), foreigns > 0
 
-    def _asked(self, source: Source, position: int, data: bytes) -> array[int]:
+    def _asked(self, position: int, data: bytes) -> array[int]:
         """Return the references that ``referencesf`` finds."""
         try:
             oids = self._referencesf(data)
         except REFUSED as why:
             reason = f"its references cannot be read: {why or type(why).__name__}"
-            raise unreadable(source, position, reason) from None
+            raise self._unreadable(position, reason) from None
         if any(len(oid) != 8 for oid in oids):
-            raise unreadable(source, position, "it has a reference that is not 8 bytes long")
+            raise self._unreadable(position, "it has a reference that is not 8 bytes long")
         return array("Q", (int.from_bytes(oid, "big") for oid in oids))
 
-    def _note_foreign(self, source: Source, position: int, data: bytes) -> None:
+    def _note_foreign(self, position: int, data: bytes) -> None:
         """Take in the references to other databases."""
         assert self.foreign is not None  # nobody asks otherwise
         try:
             found = foreign_references(persistent_ids(data))
         except REFUSED as why:
-            raise unreadable(source, position, f"odd reference to a database: {why}") from None
+            raise self._unreadable(position, f"odd reference to a database: {why}") from None
         for reference in found:
             self.foreign.setdefault(reference, position)
 
-    def data(self, source: Source, position: int) -> bytes:
+    def data(self, position: int) -> bytes:
         """Return the pickles of the record at POSITION, decompressed; empty: creation undone.
 
         :raises UnreadableRecord: there is no such record, or it cannot be decompressed
         """
-        return self._plain(source, position, self._stored(source, position))
+        return self._plain(position, self._stored(position))
 
-    def _plain(self, source: Source, position: int, stored: bytes) -> bytes:
+    def _plain(self, position: int, stored: bytes) -> bytes:
         if not stored.startswith(COMPRESSED):
             return stored
         unpacker = zlib.decompressobj()
         try:
             data = unpacker.decompress(stored[len(COMPRESSED) :], LONGEST)
         except zlib.error as why:
-            raise unreadable(source, position, f"it cannot be decompressed: {why}") from None
+            raise self._unreadable(position, f"it cannot be decompressed: {why}") from None
         if not unpacker.eof:
             what = "is cut short" if len(data) < LONGEST else f"has more than {LONGEST} bytes"
-            raise unreadable(source, position, f"decompressed, it {what}")
+            raise self._unreadable(position, f"decompressed, it {what}")
         return data
 
-    def _stored(self, source: Source, position: int) -> bytes:
+    def _stored(self, position: int) -> bytes:
         """Return the pickles as they are stored, those that back pointers lead to."""
-        buffer, end = source.buffer, len(source.buffer)
-        if self._chains_of is not source:
-            self._chains, self._chains_of = {}, source
+        buffer, end = self.source.buffer, len(self.source.buffer)
         at = position
         passed: list[int] = []
         while True:
             at = self._chains.get(at, at)
             if end - at < DATA_HEADER + 8:
-                raise unreadable(source, position, f"there is no record at byte {at}")
+                raise self._unreadable(position, f"there is no record at byte {at}")
             length = int.from_bytes(buffer[at + 34 : at + DATA_HEADER], "big")
             if length:
                 break
@@ -236,23 +223,19 @@ class References:
             if not back:
                 return b""
             if back >= at:
-                raise unreadable(source, position, "its back pointer does not point backwards")
+                raise self._unreadable(position, "its back pointer does not point backwards")
             if len(passed) < CHAINS:
                 passed.append(at)
             at = back
         if length > end - at - DATA_HEADER:
-            raise unreadable(source, position, f"the record at byte {at} runs past the end")
+            raise self._unreadable(position, f"the record at byte {at} runs past the end")
         if len(self._chains) + len(passed) > CHAINS:
             self._chains.clear()
         self._chains.update(dict.fromkeys(passed, at))
         return bytes(buffer[at + DATA_HEADER : at + DATA_HEADER + length])
 
+    def _oid(self, position: int) -> int:
+        return int.from_bytes(self.source.buffer[position : position + 8], "big")
 
-def oid_at(source: Source, position: int) -> int:
-    """Return the oid of the record at POSITION."""
-    return int.from_bytes(source.buffer[position : position + 8], "big")
-
-
-def unreadable(source: Source, position: int, reason: str) -> UnreadableRecord:
-    """Return the error for the record at POSITION."""
-    return UnreadableRecord(source.path, position, reason, oid_at(source, position))
+    def _unreadable(self, position: int, reason: str) -> UnreadableRecord:
+        return UnreadableRecord(self.source.path, position, reason, self._oid(position))
