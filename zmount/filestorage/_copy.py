@@ -189,8 +189,13 @@ def _may_be_blob(source, pos):
 @cython.locals(table="unsigned long long[::1]", targets="unsigned long long[::1]")
 @cython.locals(blobs="unsigned long long[::1]", pos=cython.ulonglong, length=cython.ulonglong)
 @cython.locals(holder=cython.ulonglong, stop=cython.ulonglong, wants_blobs=cython.bint)
+@cython.locals(word=cython.ulonglong)
 def _measure(source, cursor, table, targets, blobs, wants_blobs):
-    """Add up what the transaction keeps; collect the dropped records that may be blobs."""
+    """Add up what the transaction keeps; collect the dropped records that may be blobs.
+
+    A blob stored through ZEO has two records in its transaction; if the second
+    one is kept, the first one is not of a blob that goes.
+    """
     pos = cursor[POSITION]
     stop = cursor[STOP]
     while pos < stop:
@@ -207,10 +212,12 @@ def _measure(source, cursor, table, targets, blobs, wants_blobs):
                 cursor[NEW_LENGTH] += DATA_HEADER + length
         else:
             if wants_blobs and _may_be_blob(source, pos):
-                if cursor[CANDIDATES] >= cython.cast(cython.ulonglong, len(blobs)):
-                    break
-                blobs[cursor[CANDIDATES]] = pos
-                cursor[CANDIDATES] += 1
+                word = table[_slot(table, len(table) // 2 - 1, _u64(source, pos))]
+                if not (word & REACHED and not word & MOVED and pos < word >> SHIFT < stop):
+                    if cursor[CANDIDATES] >= cython.cast(cython.ulonglong, len(blobs)):
+                        break
+                    blobs[cursor[CANDIDATES]] = pos
+                    cursor[CANDIDATES] += 1
             cursor[DROPPED] += 1
         pos += DATA_HEADER + (length if length else 8)
     cursor[POSITION] = pos

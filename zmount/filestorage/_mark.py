@@ -158,7 +158,8 @@ def _reach_one(table, mask, oid, skip_after):
     if word >> SHIFT and not word & GONE:
         table[at] = word | REACHED
         return word >> SHIFT
-    return NONE
+    # what was created after the pack time only is there all the same
+    return 0 if word & AFTER else NONE
 
 
 @cython.locals(table="unsigned long long[::1]", oids="unsigned long long[::1]")
@@ -197,16 +198,21 @@ def reach(table, oids, count, todo, depth, missing):
 @cython.locals(depth=cython.ulonglong, missing="unsigned long long[::1]", lost=cython.ulonglong)
 @cython.locals(i=cython.ulonglong, number=cython.ulonglong, ahead=cython.ulonglong)
 @cython.locals(position=cython.ulonglong, mask=cython.ulonglong, at=cython.ulonglong)
-@cython.locals(owner=cython.ulonglong)
+@cython.locals(owner=cython.ulonglong, new=cython.ulonglong)
 def reach_after(table, records, count, oids, ends, todo, depth, missing):
     """Flag what records after the pack time refer to, each in its transaction's snapshot.
 
     An object that had a record after the pack time by then is left alone: the
     reference means that record, which is kept anyway. ``oids[ends[n-1]:ends[n]]``
-    are the references of record n. Room, ``missing`` and result as in ``reach``.
+    are the references of record n. Room and ``missing`` as in ``reach``; the
+    table must have room for ``count`` more objects. A transaction must not go
+    on in a batch that is not flagged yet.
+
+    :return: the new depth, the number of words in ``missing``, and of new objects
     """
     mask = len(table) // 2 - 1
     lost = 0
+    new = 0
     i = 0
     ahead = 0
     owner = 0
@@ -219,7 +225,9 @@ def reach_after(table, records, count, oids, ends, todo, depth, missing):
                 ahead = number
                 while ahead < count and records[ahead * RECORD_FIELDS + OWNER] == owner:
                     at = _slot(table, mask, records[ahead * RECORD_FIELDS])
-                    table[at] = records[ahead * RECORD_FIELDS]
+                    if table[at + 1] == 0:
+                        table[at] = records[ahead * RECORD_FIELDS]
+                        new += 1
                     table[at + 1] |= AFTER
                     ahead += 1
             while i < ends[number]:
@@ -231,7 +239,7 @@ def reach_after(table, records, count, oids, ends, todo, depth, missing):
                     todo[depth] = position
                     depth += 1
                 i += 1
-    return depth, lost
+    return depth, lost, new
 
 
 @cython.locals(table="unsigned long long[::1]", i=cython.ulonglong, size=cython.ulonglong)

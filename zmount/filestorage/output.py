@@ -1,0 +1,93 @@
+"""The file that a pack writes: one thread fills buffers, another one writes them.
+
+Writing begins while the next buffer is being filled, and the kernel is asked to
+begin with the disk at once: what piles up in memory would be waited for by
+every commit of the storage that is being packed.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from types import TracebackType
+
+BUFFER = 1 << 22  # bytes; two of them
+WRITE_BACK = 1 << 23  # bytes between two requests to begin with the disk
+_SYNC_FILE_RANGE_WRITE = 2  # linux/fs.h: start, do not wait
+
+
+def _write_back() -> Callable[[int, int, int], None]:
+    """Return a function (descriptor, offset, size) that starts writing to the disk."""
+    try:
+        call = ctypes.CDLL(None, use_errno=True).sync_file_range
+    except (OSError, AttributeError):
+        return lambda descriptor, offset, size: None  # Linux only; fsync does it all later
+    call.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+
+    def start(descriptor: int, offset: int, size: int) -> None:
+        # a hint: whether it worked shows at fsync
+        call(descriptor, offset, size, _SYNC_FILE_RANGE_WRITE)
+
+    return start
+
+
+class Output:
+    """A new file at ``path`` (what lies there is replaced), written from two buffers.
+
+    Fill ``buffer``, then call :meth:`put`. Nothing is safe before :meth:`sync`.
+
+    :raises OSError: from any method, once writing has failed
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        self.buffer = bytearray(BUFFER)
+        self.size = 0
+        self._other = bytearray(BUFFER)
+        self._started = 0
+        self._write_back = _write_back()
+        self._thread = ThreadPoolExecutor(1, "write")
+        self._pending: Future[None] | None = None
+
+    def __enter__(self) -> Output:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._thread.shutdown()
+        os.close(self.descriptor)
+
+    def put(self, count: int) -> None:
+        """Write the first COUNT bytes of the buffer; another buffer takes its place."""
+        self._wait()
+        full, self.buffer, self._other = self.buffer, self._other, self.buffer
+        self._pending = self._thread.submit(self._write, full, count)
+        self.size += count
+
+    def sync(self) -> None:
+        """Wait until all that was put is on the disk."""
+        self._wait()
+        os.fsync(self.descriptor)
+
+    def _wait(self) -> None:
+        if self._pending is not None:
+            pending, self._pending = self._pending, None
+            pending.result()
+
+    def _write(self, full: bytearray, count: int) -> None:
+        with memoryview(full)[:count] as rest:
+            done = 0
+            while done < count:
+                done += os.write(self.descriptor, rest[done:])
+        written = os.lseek(self.descriptor, 0, os.SEEK_CUR)
+        if written - self._started >= WRITE_BACK:
+            self._write_back(self.descriptor, self._started, written - self._started)
+            self._started = written

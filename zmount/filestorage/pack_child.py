@@ -1,0 +1,219 @@
+"""The process that does the work of a pack, started by ``packer.py``.
+
+It runs outside the storage's process: a ZEO server goes on answering while it
+counts and copies. Orders come as lines of JSON on the standard input, answers
+go as lines of JSON to the standard output. It dies with the process that
+started it.
+
+Orders, after the job itself::
+
+    {"order": "catch up", "end": N}   copy what was committed until N
+    {"order": "index"}                save the new file's index, list the blobs that go
+    {"order": "finish", "end": N}     the last catch up; all is on the disk after it
+
+Answers: ``copied``, ``caught up``, ``indexed``, ``finished``; ``outdated`` (it starts
+again, and ``copied`` will come once more); ``redundant`` and ``nothing`` (nothing to
+free); ``error``.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import queue
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from zmount.errors import ZMountError
+from zmount.filestorage.cores import chosen
+from zmount.filestorage.foreign import foreign_oids
+from zmount.filestorage.index import write_index
+from zmount.filestorage.output import Output
+from zmount.filestorage.pack_files import PackFiles, write_json
+from zmount.filestorage.packing import Job, Packing, SurveyOutdated
+from zmount.filestorage.source import open_source
+
+ATTEMPTS = 4  # surveys, while commits keep on bringing garbage back
+NICE = 10  # so much behind the server whose storage it is
+PROGRESS_S = 0.2  # seconds between two notes of the progress
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_PR_SET_NAME = 15
+
+
+def main(parent: int) -> None:
+    """Do what the process PARENT says on the standard input."""
+    _die_with(parent)
+    with suppress(OSError):
+        os.nice(NICE)
+    orders = _orders()
+    try:
+        _pack(orders.get)
+    except ZMountError as why:
+        _answer("error", message=str(why), kind=type(why).__name__)
+    except OSError as why:
+        what = f"{why.filename}: {why.strerror}" if why.filename else str(why.strerror or why)
+        _answer("error", message=what, errno=why.errno)
+    orders.get()  # the input's end
+
+
+def _die_with(parent: int) -> None:
+    with suppress(OSError, AttributeError):  # Linux; elsewhere the end of the input does it
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(1)  # it died before the call
+
+
+def _orders() -> queue.SimpleQueue[dict[str, Any]]:
+    """Return the orders to come; at the input's end the process ends, whatever it does."""
+    orders: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
+
+    def read() -> None:
+        for line in sys.stdin:
+            orders.put(json.loads(line))
+        os._exit(0)
+
+    threading.Thread(target=read, name="orders", daemon=True).start()
+    return orders
+
+
+def _answer(answer: str, **values: Any) -> None:
+    sys.stdout.write(json.dumps({"answer": answer, **values}) + "\n")
+    sys.stdout.flush()
+
+
+def _pack(next_order: Callable[[], dict[str, Any]]) -> None:
+    order = next_order()
+    files = PackFiles(Path(order["path"]))
+    progress = _Progress(files)
+    job = Job(
+        path=files.path,
+        end=order["end"],
+        stop=order["stop"],
+        gc=order["gc"],
+        wants_blobs=order["wants_blobs"],
+    )
+    if job.gc:
+        job = replace(job, foreign=foreign_oids(files.referrers, progress.note))
+    for _ in range(ATTEMPTS):
+        with ExitStack() as stack:
+            source = stack.enter_context(open_source(job.path, job.end))
+            packing = Packing(source, job, progress.note)
+            packing.survey()
+            if packing.is_redundant:
+                _answer("redundant", **asdict(packing.report()))
+                return
+            output = stack.enter_context(Output(files.new))
+            if packing.frees_nothing(output):
+                _answer("nothing", **asdict(packing.report()))
+                return
+            packing.write_rest(output)
+            output.sync()
+            _answer("copied", end=job.end)
+            try:
+                _Attempt(packing, output, files, stack, progress).serve(next_order)
+                return
+            except SurveyOutdated as why:
+                _answer("outdated", message=str(why))
+                job = packing.job
+    _answer("error", message="commits keep on referring to garbage; try when it is calmer")
+
+
+class _Attempt:
+    """A pack whose survey holds so far: copied, and to be brought up to date."""
+
+    def __init__(
+        self,
+        packing: Packing,
+        output: Output,
+        files: PackFiles,
+        stack: ExitStack,
+        progress: _Progress,
+    ) -> None:
+        self.packing = packing
+        self.output = output
+        self.files = files
+        self.stack = stack
+        self.progress = progress
+        self.gone: set[int] = set()  # oids of blobs that go with all their revisions
+
+    def serve(self, next_order: Callable[[], dict[str, Any]]) -> None:
+        while True:
+            order = next_order()
+            if order["order"] == "index":
+                self._index()
+                continue
+            self.progress.note("catch up", self.packing.job.end, order["end"])
+            pairs = self._catch_up(order["end"])
+            if order["order"] == "finish":
+                if not self.gone.isdisjoint(pairs[::2]):
+                    self._list_blobs()
+                self.output.sync()
+                _answer("finished", pairs=pairs, size=self.packing.size)
+                return
+            self.output.sync()
+            _answer("caught up", pairs=pairs, end=order["end"])
+
+    def _catch_up(self, end: int) -> list[int]:
+        if end == self.packing.job.end:
+            return []
+        source = self.stack.enter_context(open_source(self.files.path, end))
+        return self.packing.catch_up(source, self.output).tolist()
+
+    def _index(self) -> None:
+        packing, files = self.packing, self.files
+        self.progress.note("index", 0, packing.size)
+        write_index(
+            files.new_index,
+            packing.found.table,
+            packing.size,
+            flag=chosen().mark.MOVED,
+            like=files.path,
+        )
+        self._list_blobs()
+        _answer("indexed", **asdict(packing.report()))
+
+    def _list_blobs(self) -> None:
+        self.gone.clear()
+        if not self.packing.job.wants_blobs:
+            return
+        with self.files.blobs.open("wb") as file:
+            for line in self.packing.removed_blobs():
+                file.write(line)
+                if len(line) == 17:
+                    self.gone.add(int(line, 16))
+            file.flush()
+            os.fsync(file.fileno())
+
+
+class _Progress:
+    """Notes the progress in a file, now and then."""
+
+    def __init__(self, files: PackFiles) -> None:
+        self.files = files
+        self.started = time.time()
+        self._phase = ""
+        self._noted = 0.0
+
+    def note(self, phase: str, done: int, total: int) -> None:
+        now = time.monotonic()
+        if phase == self._phase and now - self._noted < PROGRESS_S:
+            return
+        self._phase, self._noted = phase, now
+        write_json(
+            self.files.progress,
+            {
+                "phase": phase,
+                "done": done,
+                "total": total,
+                "pid": os.getpid(),
+                "started": self.started,
+            },
+        )
