@@ -171,6 +171,41 @@ def test_a_virtual_environment_that_is_missing_is_said_once_for_each_program(tmp
         demand_valid(found)
 
 
+def _environment(directory: Path, python: str) -> Path:
+    """Make a virtual environment whose programs are run by PYTHON, with a bin/python to it."""
+    bin = directory / "venv" / "bin"
+    bin.mkdir(parents=True)
+    (bin / "python").symlink_to(python)
+    for name in ("runzeo", "runwsgi", "zmount"):
+        (bin / name).write_text(f"#!{bin}/python\n")
+        (bin / name).chmod(0o755)
+    return bin
+
+
+def test_a_virtual_environment_whose_python_is_gone_is_said_once_for_each_program(tmp_path: Path):
+    bin = _environment(tmp_path, "/usr/bin/python2.3")
+
+    found = judged(topology_of(tmp_path, f"venv {tmp_path}/venv\n{TOPOLOGY}"))
+
+    assert [(finding.rule, finding.severity) for finding in found] == [(ENVIRONMENT, "error")] * 2
+    with pytest.raises(EnvironmentMissing, match=f"runwsgi needs {bin}/python, which is not there"):
+        demand_valid(found)
+
+
+def test_where_no_python_can_judge_the_files_they_are_refused(tmp_path: Path):
+    """Programs that run, as buildout makes them, in a directory without a Python."""
+    bin = _environment(tmp_path, sys.executable)
+    for program in ("runzeo", "runwsgi"):
+        (bin / program).write_text("#!/bin/sh\n")
+    (bin / "python").unlink()
+
+    (finding,) = judged(topology_of(tmp_path, f"venv {tmp_path}/venv\n{TOPOLOGY}"))
+
+    assert f"{bin}/python does not exist: nobody could judge the files of zeo, pub" in str(finding)
+    with pytest.raises(EnvironmentMissing):
+        demand_valid([finding])
+
+
 def test_for_another_host_a_missing_virtual_environment_is_a_warning(tmp_path: Path):
     topology = topology_of(tmp_path, f"venv {tmp_path}/venv\n{TOPOLOGY}")
 

@@ -76,6 +76,15 @@ def error_of(change: Change) -> ZMountError:
     return change.error
 
 
+def _program(deployment: Deployment, name: str, text: str) -> Path:
+    """Put a script of TEXT in the place of the program of process NAME."""
+    program = Path(deployment.process(name).program[0])
+    program.parent.mkdir(parents=True, exist_ok=True)
+    program.write_text(text)
+    program.chmod(0o755)
+    return program
+
+
 def test_zeo_servers_answer_before_the_instances_that_need_them_start(
     deploy: Callable[[str], Deployment],
 ) -> None:
@@ -174,6 +183,20 @@ def test_a_missing_program_is_named_and_nothing_is_tried(
     assert not (deployment.directory / "zeo/log/zdaemon.log").exists()
 
 
+def test_a_program_whose_python_is_gone_is_named_and_nothing_is_tried(
+    deploy: Callable[[str], Deployment],
+) -> None:
+    deployment = deploy(f"venv venv\n{ZEO_ONLY}")
+    program = _program(deployment, "zeo", "#!/usr/lib/python2.3/bin/python\n")
+
+    (change,) = started(deployment)
+
+    assert str(change.error) == (
+        f"zeo: {program} needs /usr/lib/python2.3/bin/python, which is not there"
+    )
+    assert not (deployment.directory / "zeo/log/zdaemon.log").exists()
+
+
 def test_a_missing_file_says_to_apply(deploy: Callable[[str], Deployment]) -> None:
     deployment = deploy(ZEO_ONLY)
     (deployment.directory / "zeo/etc/zeo.conf").unlink()
@@ -217,15 +240,30 @@ def test_a_program_that_dies_without_a_reason_shows_its_last_words(
     deploy: Callable[[str], Deployment],
 ) -> None:
     deployment = deploy(f"venv venv\n{ZOPE_ALONE}")
-    program = Path(deployment.process("pub").program[0])
-    program.parent.mkdir(parents=True)
-    program.write_text("#!/bin/sh\necho the moon is full\nsleep 0.2\nexit 9\n")
-    program.chmod(0o755)
+    _program(deployment, "pub", "#!/bin/sh\necho the moon is full\nsleep 0.2\nexit 9\n")
 
     (change,) = started(deployment)
 
     assert "(exit status 9)\n  | the moon is full" in str(change.error)
     assert not Zdaemon().observe(deployment.process("pub")).is_kept
+
+
+def test_one_that_dies_with_files_that_lag_behind_names_both(
+    deploy: Callable[[str], Deployment],
+) -> None:
+    deployment = deploy(f"venv venv\n{ZOPE_ALONE}")
+    text = "class Gone(Exception): pass\nimport time\ntime.sleep(0.2)\nraise Gone('to the beach')\n"
+    _program(deployment, "pub", f"#!{sys.executable}\n{text}")
+    deployment.rewrite(
+        f"venv venv\n{ZOPE_ALONE}".replace("<instance pub>", "<instance pub>\nthreads 9")
+    )
+
+    (change,) = started(deployment)
+
+    assert "(exit status 1): Gone: to the beach" in str(change.error)
+    assert [warning.split()[0] for warning in change.warnings] == [
+        f"{deployment.directory}/pub_client/etc/zope.ini"
+    ]
 
 
 def test_a_failure_stops_only_those_that_need_it(deploy: Callable[[str], Deployment]) -> None:
@@ -290,10 +328,7 @@ def test_a_process_that_does_not_answer_in_time_is_left_to_itself(
 ) -> None:
     runner = "<runner>\nstart-timeout 1\n</runner>\n</instance>"
     deployment = deploy(f"venv venv\n{ZOPE_ALONE.replace('</instance>', runner)}")
-    program = Path(deployment.process("pub").program[0])
-    program.parent.mkdir(parents=True)
-    program.write_text("#!/bin/sh\nexec sleep 60\n")
-    program.chmod(0o755)
+    _program(deployment, "pub", "#!/bin/sh\nexec sleep 60\n")
 
     (change,) = started(deployment)
 

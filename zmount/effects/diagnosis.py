@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 
 from zmount.effects.clock import now
@@ -14,12 +15,14 @@ from zmount.topology.processes import Process
 
 _LOCKED = re.compile(r"Couldn't lock '([^']+)'")
 _IN_USE = re.compile(r"address already in use", re.IGNORECASE)
-# what ends a traceback, a dotted class name at the line's begin; and what runzeo says of
-# a configuration that it does not understand
+# what ends a traceback: the first line after it that is not indented; a dotted class name at
+# a line's begin; and what runzeo says of a configuration that it does not understand
 _RAISED = re.compile(
-    r"^(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit|Interrupt)\b.*$|^Error: .*$",
+    r"^Traceback \(most recent call last\):\n(?:[ \t].*\n)+(?P<last>\S.*)$"
+    r"|^(?:[A-Za-z_]\w*\.)*[A-Z]\w*(?:Error|Exception|Exit)\b.*$|^Error: .*$",
     re.MULTILINE,
 )
+_OUR_SIGNAL = "KeyboardInterrupt"  # what ends the next one that its manager has started meanwhile
 
 
 def before_start(process: Process) -> Written:
@@ -43,10 +46,17 @@ def diagnose(process: Process, printed: str, before: Written) -> tuple[str, tupl
     if _IN_USE.search(f"{printed}\n{logged}"):
         return in_use(process), ()
     for text in (printed, logged):
-        if raised := list(_RAISED.finditer(text)):
-            reason, *rest = last_lines(text[raised[-1].start() :], 100)
-            return reason, tuple(line for line in rest[:5] if not line.startswith("For help"))
+        starts = [match.start("last" if match["last"] else 0) for match in _RAISED.finditer(text)]
+        reasons = [start for start in starts if not text.startswith(_OUR_SIGNAL, start)]
+        if starts:
+            reason, *rest = last_lines(text[(reasons or starts)[-1] :], 100)
+            return reason, tuple(takewhile(_belongs_to_it, rest[:5]))
     return "", last_lines(printed) or last_lines(logged)
+
+
+def _belongs_to_it(line: str) -> bool:
+    """True if LINE, after a reason, still explains it."""
+    return not line.startswith(("For help", "Traceback (most recent call last)"))
 
 
 def in_use(process: Process, by: Owner | None = None) -> str:

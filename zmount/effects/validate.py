@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from zmount.effects.in_zope import validate as in_zope
+from zmount.effects.local_files import is_executable, why_not_runnable
 from zmount.errors import EnvironmentMissing, RenderError
 from zmount.render.generated import GeneratedFile
 from zmount.render.site_zcml import package_and_file
@@ -83,12 +84,15 @@ def _as_warning(finding: Finding) -> Finding:
 
 
 def _programs(topology: Topology, host: Host) -> Iterator[Finding]:
-    """Yield the programs that are not there."""
+    """Yield the programs that are not there, or not what they are run by."""
     users: dict[str, list[Process]] = {}
     for process in processes(topology, host):
         users.setdefault(process.program[0], []).append(process)
     for program, wanting in users.items():
-        if not os.access(program, os.X_OK):
+        problem = why_not_runnable(program)
+        if problem and is_executable(program):
+            yield _missing(wanting, problem, f"make {wanting[0].venv} anew, with what it had")
+        elif problem:
             package = "ZEO" if wanting[0].is_zeo else "'Zope[wsgi]'"
             yield _missing(
                 wanting,
@@ -114,11 +118,11 @@ def _at_boot(topology: Topology, host: Host) -> Iterator[Finding]:
             )
 
 
-def _missing(wanting: list[Process], what: str, hint: str) -> Finding:
+def _missing(wanting: list[Process], what: str, hint: str, why: str = "{} cannot start") -> Finding:
     noun = wanting[0].noun
     place = noun.instance.place if isinstance(noun, Replica) else noun.place
     names = ", ".join(process.name for process in wanting)
-    return error(ENVIRONMENT, place, what, why=f"{names} cannot start", hint=hint)
+    return error(ENVIRONMENT, place, what, why=why.format(names), hint=hint)
 
 
 def _here(files: tuple[GeneratedFile, ...]) -> Iterator[Finding]:
@@ -139,8 +143,15 @@ def _in_venv(
     """Yield what the Python of VENV says of the files of its INMATES."""
     names = {process.name for process in inmates}
     theirs = tuple(file for file in files if names.intersection(file.processes))
-    python = Path(venv) / "bin" / "python"
-    if not os.access(python, os.X_OK):
+    python = venv / "bin" / "python"
+    if not is_executable(python):
+        if not any(why_not_runnable(process.program[0]) for process in inmates):
+            yield _missing(
+                inmates,
+                f"{python} does not exist",
+                f"link it to the Python that runs {inmates[0].program[0]}",
+                why="nobody could judge the files of {}, nor make their mount points",
+            )
         # all that can be said is what our own ZEO says of files without %import
         plain = tuple(file for file in theirs if "\n%import " not in file.text)
         yield from _findings(in_zope.verdict(_request(plain, "zeo")))
@@ -185,7 +196,9 @@ def _request(files: tuple[GeneratedFile, ...], *readers: str) -> dict[str, Any]:
     }
 
 
-def _ask(python: Path, request: dict[str, Any], python_path: list[str]) -> list[dict[str, Any]]:
+def _ask(
+    python: PurePosixPath, request: dict[str, Any], python_path: list[str]
+) -> list[dict[str, Any]]:
     extra = os.pathsep.join(path for path in python_path if path)
     try:
         done = subprocess.run(

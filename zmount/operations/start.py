@@ -16,6 +16,7 @@ from zmount.effects.apply import recover
 from zmount.effects.clock import Stopwatch
 from zmount.effects.diagnosis import before_start
 from zmount.effects.lock import locked
+from zmount.effects.process_manager import Written
 from zmount.errors import (
     EnvironmentMissing,
     PrepareFailed,
@@ -69,6 +70,7 @@ def start_processes(
 
 def _start(local: LocalProcesses, process: Process, before: Sequence[Change]) -> Change:
     stopwatch = Stopwatch()
+    written: Written | None = None
     try:
         seen = observe_process(process, local)
         if seen.state == "running":
@@ -83,7 +85,14 @@ def _start(local: LocalProcesses, process: Process, before: Sequence[Change]) ->
             local.manager.start(process)
         pid, answer = wait_for_answer(process, written, local)
     except ZMountError as error:
-        return Change(process=process, done="failed", seconds=stopwatch.seconds, error=error)
+        return Change(
+            process=process,
+            done="failed",
+            seconds=stopwatch.seconds,
+            error=error,
+            # they may be why it died; what was not even tried has its reason already
+            warnings=outdated_files(process, local) if written is not None else (),
+        )
     return Change(
         process=process,
         done="started",

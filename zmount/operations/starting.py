@@ -5,7 +5,7 @@ from __future__ import annotations
 from zmount.effects.answers import Answer
 from zmount.effects.clock import Stopwatch, ticks
 from zmount.effects.diagnosis import diagnose, in_use
-from zmount.effects.local_files import is_executable, text_of, why_not_writable
+from zmount.effects.local_files import text_of, why_not_runnable, why_not_writable
 from zmount.effects.process_manager import Kept, Written
 from zmount.errors import EnvironmentMissing, ProcessFailed
 from zmount.operations.local_processes import LocalProcesses
@@ -16,7 +16,7 @@ from zmount.topology.processes import Process
 def must_be_startable(seen: ProcessStatus, local: LocalProcesses) -> None:
     """Refuse to start the process that was SEEN, where that could only fail.
 
-    :raises EnvironmentMissing: its program is not there
+    :raises EnvironmentMissing: its program, or what that is run by, is not there
     :raises ProcessFailed: it hangs, its files are not there, or its address is
         in use
     """
@@ -28,9 +28,9 @@ def must_be_startable(seen: ProcessStatus, local: LocalProcesses) -> None:
         raise ProcessFailed(
             f"{name} runs as pid {seen.pid}, but {seen.detail}", hint=f"zmount restart {name}"
         )
-    if not is_executable(process.program[0]):
+    if problem := why_not_runnable(process.program[0]):
         raise EnvironmentMissing(
-            f"{name}: there is no program {process.program[0]}",
+            f"{name}: {problem}",
             hint="install ZEO or Zope into that virtual environment, or correct venv",
         )
     for file in local.files:
