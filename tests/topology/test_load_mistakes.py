@@ -228,6 +228,28 @@ def test_what_follows_from_a_mistake_is_not_said_again(write):
     assert [one.rule for one in check_file(path).findings] == ["unknown-server"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<zeo a/>\n%include none.conf\n",
+        "%include none.conf\n<zeo a>\naddress $port\n</zeo>\n<storage s/>\n",
+        "%include none.conf\n<zeo a/>\n<storage s/>\n<instance i>\nsites x\nroot y\n</instance>\n",
+        "%include none.conf\n<zeo a>\nhost h\n</zeo>\n<storage s>\nserver b\n</storage>\n",
+        "<zeo a>\n<ssl>\n%include none.conf\n</ssl>\n</zeo>\n<site s.org/>\n<instance i/>\n",
+        "%include none.conf\n",
+    ],
+)
+def test_what_an_unread_file_may_hold_is_not_missed(write, text):
+    path = write(text)
+    assert [one.rule for one in check_file(path).findings] == ["include"]
+    assert [one.rule for one in read(path)[1]] == ["include"]
+
+
+def test_beside_an_unread_file_other_mistakes_are_said(write):
+    path = write("%include none.conf\n<zeo a>\naddress x:y\n</zeo>\nusr zope\n")
+    assert [one.rule for one in check_file(path).findings] == ["include", "address", "unknown"]
+
+
 def test_a_mistake_in_an_included_file_names_that_file(write, tmp_path):
     inner = write("\nusr zope\n", "inner.conf")
     path = write("<instance a>\n%include inner.conf\n</instance>\nuser\n")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from zmount.topology.check import check, in_order
-from zmount.topology.findings import Finding, Severity
+from zmount.topology.findings import Finding, Severity, without_consequences
 from zmount.topology.load import read
 
 
@@ -66,6 +66,5 @@ def check_file(path: str | os.PathLike[str]) -> Verdict:
         return Verdict(file=str(Path(path).absolute()), findings=mistakes)
     lines = {finding.place for finding in mistakes}
     found = [finding for finding in check(topology) if finding.place not in lines]
-    return Verdict(
-        file=topology.file, findings=in_order(dict.fromkeys((*mistakes, *found)), topology.file)
-    )
+    findings = without_consequences(dict.fromkeys((*mistakes, *found)))
+    return Verdict(file=topology.file, findings=in_order(findings, topology.file))

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
 from zmount.topology.places import Place
 
 Severity = Literal["error", "warning"]
+
+UNREAD = "include"  # the rule of a file that could not be included
+# rules that find something missing; it may be in such a file
+_ABSENCES = frozenset(
+    "undefined unknown-host unknown-server unknown-site unknown-storage unknown-mount "
+    "without-nothing which-server missing-key no-mount-point nothing-described host-unused "
+    "server-without-storages site-unmounted storage-unmounted staging-unmounted "
+    "session-unmounted tls-one-side tls-authenticate".split()
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,3 +53,11 @@ def error(rule: str, place: Place, what: str, *, why: str = "", hint: str = "") 
 def warning(rule: str, place: Place, what: str, *, why: str = "", hint: str = "") -> Finding:
     """Return a finding that works today but will hurt one day."""
     return Finding(severity="warning", rule=rule, place=place, what=what, why=why, hint=hint)
+
+
+def without_consequences(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return FINDINGS without those that follow from a file that could not be included."""
+    findings = tuple(findings)
+    if all(finding.rule != UNREAD for finding in findings):
+        return findings
+    return tuple(finding for finding in findings if finding.rule not in _ABSENCES)

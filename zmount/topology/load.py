@@ -22,7 +22,7 @@ from zmount.topology.administrator import Administrator
 from zmount.topology.build_instances import build_instances
 from zmount.topology.build_servers import build_hosts, build_zeo_servers
 from zmount.topology.build_storages import Storages, Wanted, build_session, build_sites
-from zmount.topology.findings import Finding, error
+from zmount.topology.findings import Finding, error, without_consequences
 from zmount.topology.places import Place
 from zmount.topology.reading import Loader
 from zmount.topology.said import Extra, Said, is_none, path_in
@@ -74,7 +74,9 @@ def read(
     )
     topology = _build(said)
     return topology, tuple(
-        sorted(said.findings, key=lambda f: (f.place.file != file, f.place.line))
+        sorted(
+            without_consequences(said.findings), key=lambda f: (f.place.file != file, f.place.line)
+        )
     )
 
 

@@ -11,7 +11,7 @@ import ZConfig
 from ZConfig.cfgparser import ZConfigParser
 from ZConfig.matcher import SectionMatcher
 
-from zmount.topology.findings import error
+from zmount.topology.findings import UNREAD, error
 from zmount.topology.keeping import RawMatcher, thrown_away
 from zmount.topology.mistakes import first_line, in_our_words, shown, unknown_key
 from zmount.topology.places import Place
@@ -162,7 +162,7 @@ class Parser(ZConfigParser):  # type: ignore[misc]
         try:
             self.context.includeConfiguration(section, url, self.defines)
         except ZConfig.ConfigurationError as why:
-            self.note("include", f"%include {shown(path)}", why=first_line(why.message))
+            self.note(UNREAD, f"%include {shown(path)}", why=first_line(why.message))
 
     def replace(self, text: str) -> str:
         """Return TEXT with $names replaced."""
