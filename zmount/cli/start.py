@@ -26,6 +26,9 @@ def start(app: App, names: tuple[str, ...], mounts: tuple[str, ...], root: str |
     without names, all that have autostart on are started. ZEO servers of this
     host that a named instance needs are started, too.
 
+    What --mount and --root add is written into the files of NAME, and stays
+    there until the next zmount apply.
+
     \b
     Examples:
       zmount start

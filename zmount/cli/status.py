@@ -43,9 +43,11 @@ def status(ctx: click.Context, names: tuple[str, ...]) -> None:
     ctx.exit(0 if seen.is_well else 1)
 
 
-def _tables(seen: Status) -> Group:
+def _tables(seen: Status) -> Group | str:
     from rich.console import Group
 
+    if not seen.processes:
+        return f"host {seen.host.name} has no ZEO server and no instance"
     return Group(_process_table(seen), "", _storage_table(seen.storages))
 
 

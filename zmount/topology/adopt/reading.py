@@ -122,7 +122,8 @@ class _Context:
             ) from None
         except (OSError, ValueError) as why:
             reason = getattr(why, "strerror", None) or str(why)
-            raise AdoptError(f"{place}: {file_name(url)} cannot be read: {reason}") from None
+            what = file_name(url) if place.line else "it"
+            raise AdoptError(f"{place}: {what} cannot be read: {reason}") from None
         finally:
             self._including.pop()
 
