@@ -23,22 +23,30 @@ from zmount.filestorage.format import (
     MAGIC_OF_PYTHON_2,
     MAX_TID,
     REASONS,
+    STATUSES,
     TRANSACTION_HEADER,
+    VOTED,
     new_cursor,
     words,
 )
 
+BELIEVED = 4  # transactions at the end that must fit together
 BATCH = 4096  # records: what a scan hands over at a time, 200 kB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """The first ``end`` bytes of a data file; ``inode`` tells it from one that replaced it."""
+    """The first ``end`` bytes of a data file; ``inode`` tells it from one that replaced it.
+
+    Of ``buffer`` only what is committed may be touched: see :func:`committed_end`.
+    ``descriptor`` is that of the open file; None: there is but the buffer.
+    """
 
     path: Path
     buffer: memoryview
     end: int
     inode: int
+    descriptor: int | None = None
 
 
 @contextmanager
@@ -53,25 +61,36 @@ def open_source(path: str | os.PathLike[str], end: int | None = None) -> Iterato
     except OSError as why:
         raise StorageUnreadable(f"{path}: cannot be read: {why.strerror}") from None
     try:
+        found, mapped = _mapped(path, descriptor, end)
+        buffer = memoryview(mapped)
+        try:
+            yield Source(
+                path=path,
+                buffer=buffer,
+                end=len(mapped),
+                inode=found.st_ino,
+                descriptor=descriptor,
+            )
+        finally:
+            buffer.release()
+            mapped.close()
+    finally:
+        os.close(descriptor)
+
+
+def _mapped(path: Path, descriptor: int, end: int | None) -> tuple[os.stat_result, mmap.mmap]:
+    try:
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             kind = "a directory" if stat.S_ISDIR(found.st_mode) else "no regular file"
             raise StorageUnreadable(f"{path}: this is {kind}, not a FileStorage")
-        size = found.st_size if end is None else min(end, found.st_size)
         _must_begin_right(path, os.pread(descriptor, 4, 0))
-        if end is not None and size < end:
-            raise CorruptFile(path, size, f"the file ends here, not at {end}")
-        mapped = mmap.mmap(descriptor, size, prot=mmap.PROT_READ)
+        size = found.st_size if end is None else end
+        if found.st_size < size:
+            raise CorruptFile(path, found.st_size, f"the file ends here, not at {end}")
+        return found, mmap.mmap(descriptor, size, prot=mmap.PROT_READ)
     except OSError as why:
         raise StorageUnreadable(f"{path}: cannot be read: {why.strerror}") from None
-    finally:
-        os.close(descriptor)
-    buffer = memoryview(mapped)
-    try:
-        yield Source(path=path, buffer=buffer, end=size, inode=found.st_ino)
-    finally:
-        buffer.release()
-        mapped.close()
 
 
 def _must_begin_right(path: Path, magic: bytes) -> None:
@@ -119,29 +138,96 @@ def committed_end(source: Source, start: int = FIRST) -> int:
     """Return where the last complete transaction ends, from one at START on.
 
     A torn transaction at the end, or one that is being voted on (status "c"),
-    is left out, as FileStorage leaves it out when it opens the file.
+    is left out, as FileStorage leaves it out when it opens the file. But where
+    sound transactions follow what looks torn, the file is damaged; FileStorage
+    would cut it there.
+
+    :raises CorruptFile: the file is damaged
     """
-    position, end, buffer = start, source.end, source.buffer
+    position, end = start, source.end
+    reason = 0
     while end - position >= TRANSACTION_HEADER + 8:
-        length = int.from_bytes(buffer[position + 8 : position + 16], "big")
-        after = position + length
-        if buffer[position + 16] == ord("c") or after + 8 > end or length < TRANSACTION_HEADER:
+        head = _read(source, position, TRANSACTION_HEADER)
+        length = int.from_bytes(head[8:16], "big")
+        if reason := _why_torn(head, end - position - 8):
             break
-        if buffer[after : after + 8] != buffer[position + 8 : position + 16]:
-            raise CorruptFile(source.path, position, REASONS[5])
-        position = after + 8
+        if _read(source, position + length, 8) != head[8:16]:
+            reason = 5
+            break
+        position += length + 8
+    if position < end and (reason == 5 or (last_end(source) or 0) > position):
+        raise CorruptFile(source.path, position, REASONS[reason or 1])
     return position
+
+
+def _why_torn(head: bytes, room: int) -> int:
+    """Return a reason why a transaction with this header is not complete; 0: it is."""
+    length = int.from_bytes(head[8:16], "big")
+    if length > room:
+        return 2
+    if head[16] == VOTED:
+        return 4
+    return 3 if length < header_length(head) else 0
+
+
+def header_length(head: bytes) -> int:
+    """Return how long a transaction's header is with user, description and extension."""
+    return TRANSACTION_HEADER + sum(int.from_bytes(head[at : at + 2], "big") for at in (17, 19, 21))
+
+
+def last_end(source: Source) -> int | None:
+    """Return where the last complete transaction ends, judged by the end of the file alone.
+
+    None if that tells nothing: something torn is there. This is quick, and right
+    unless something torn ends as a FileStorage does.
+    """
+    end, top, after = source.end, source.end, MAX_TID + 1
+    for _ in range(BELIEVED):
+        if top == FIRST:
+            break
+        start = _start_before(source, top)
+        if start is None:
+            return None
+        head = _read(source, start, TRANSACTION_HEADER)
+        tid = int.from_bytes(head[:8], "big")
+        is_voted = head[16] == VOTED and top == source.end
+        if not (is_voted or head[16] in STATUSES) or tid >= after:
+            return None
+        if is_voted:
+            end = start
+        top, after = start, tid
+    return end
+
+
+def _start_before(source: Source, end: int) -> int | None:
+    """Return where the transaction that ends at END starts; None: nothing sound ends there."""
+    length = int.from_bytes(_read(source, end - 8, 8), "big")
+    start = end - 8 - length
+    if end - FIRST < TRANSACTION_HEADER + 8 or start < FIRST or length < TRANSACTION_HEADER:
+        return None
+    head = _read(source, start, TRANSACTION_HEADER)
+    is_same = int.from_bytes(head[8:16], "big") == length and header_length(head) <= length
+    return start if is_same else None
+
+
+def _read(source: Source, position: int, count: int) -> bytes:
+    """Read what may be cut off any moment: an aborted vote truncates the file.
+
+    To touch a page of a mapping that is gone would kill the process.
+    """
+    if source.descriptor is None:
+        return bytes(source.buffer[position : position + count])
+    return os.pread(source.descriptor, count, position).ljust(count, b"\0")
 
 
 def last_tid(source: Source, end: int) -> int:
     """Return the tid of the transaction that ends at END; 0 if there is none."""
     if end <= FIRST:
         return 0
-    length = int.from_bytes(source.buffer[end - 8 : end], "big")
-    start = end - 8 - length
-    if start < FIRST:
-        raise CorruptFile(source.path, end - 8, REASONS[2])
-    return int.from_bytes(source.buffer[start : start + 8], "big")
+    start = _start_before(source, end)
+    if start is None:
+        raise CorruptFile(source.path, end - 8, REASONS[5])
+    return int.from_bytes(_read(source, start, 8), "big")
 
 
 def count_records(source: Source) -> int:
