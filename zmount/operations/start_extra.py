@@ -1,7 +1,7 @@
 """Start one instance with mounts that its section does not name.
 
-1. refuse: it must not run yet, and nothing else may wait to be applied.
-2. apply:  its own files, with what is added.
+1. refuse: it must not run yet, and nothing may wait to be applied for others.
+2. apply:  its own files, with what is added; and those that no process reads.
 3. start:  as always.
 
 The next apply takes the addition back.
@@ -44,7 +44,7 @@ def start_extra(
         )
     names = {process.name for process in chosen}
     steps = plan_host(what_is_wanted(topology, host)).file_steps
-    others = [step.path for step in steps if not set(step.processes) & names]
+    others = [step.path for step in steps if set(step.processes) - names]
     if others:
         raise ApplyRefused(
             f"{topology.file} has more to apply than {instance}: {others[0]}"
