@@ -105,6 +105,12 @@ class StorageUnwritable(ZMountError):
     exit_code = 15
 
 
+class PackRefused(ZMountError):
+    """Packing now could lose something, or there is no room for it."""
+
+    exit_code = 16
+
+
 class CorruptFile(StorageUnreadable):
     """A storage's file holds something that no FileStorage writes.
 

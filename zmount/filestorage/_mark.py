@@ -123,15 +123,20 @@ def note_targets(targets, records, count):
 
 
 @cython.locals(old="unsigned long long[::1]", new="unsigned long long[::1]")
+@cython.locals(first=cython.ulonglong, last=cython.ulonglong)
 @cython.locals(i=cython.ulonglong, at=cython.ulonglong, mask=cython.ulonglong)
-@cython.locals(size=cython.ulonglong, added=cython.ulonglong)
-def merge(old, new):
-    """Take what ``old`` holds into ``new``; the later position wins. Return how many were new."""
+@cython.locals(added=cython.ulonglong)
+def merge(old, new, first, last):
+    """Take what the slots ``first`` to ``last`` of ``old`` hold into ``new``.
+
+    The later position wins. ``new`` must have room. Return how many were new.
+    """
     mask = len(new) // 2 - 1
-    size = len(old) // 2
+    if last > cython.cast(cython.ulonglong, len(old)) // 2:
+        raise ValueError(f"there is no slot {last}")
     added = 0
     with cython.nogil:
-        for i in range(size):
+        for i in range(first, last):
             if old[2 * i + 1]:
                 at = _slot(new, mask, old[2 * i])
                 if new[at + 1] == 0:

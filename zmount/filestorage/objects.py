@@ -45,7 +45,7 @@ class Table:
         while 4 * (self.count + more) > 3 * size:
             size *= 2
         old, self.slots = self.slots, words(2 * size)
-        self.core.merge(old, self.slots)
+        self.core.merge(old, self.slots, 0, len(old) // 2)
 
     def note(self, records: array[int], count: int) -> None:
         """Take in the first COUNT of these records: the last one of an object counts."""
@@ -73,9 +73,16 @@ class Table:
         return word
 
     def take(self, other: Table) -> None:
-        """Take in what OTHER knows; the later position wins."""
-        self.make_room(other.count)
-        self.count += self.core.merge(other.slots, self.slots)
+        """Take in what OTHER knows, which is empty afterwards; the later position wins."""
+        if other.count > self.count:
+            self.slots, other.slots = other.slots, self.slots
+            self.count, other.count = other.count, self.count
+        size = len(other.slots) // 2
+        # in parts: most of its keys are known here, so room for all would be twice too much
+        for first in range(0, size, SLOTS):
+            self.make_room(SLOTS)
+            self.count += self.core.merge(other.slots, self.slots, first, first + SLOTS)
+        other.slots, other.count = words(2 * SLOTS), 0
 
 
 @dataclass(slots=True)
@@ -186,7 +193,8 @@ class _Scanner:
     @property
     def position(self) -> int:
         """The boundary between two transactions where the scan stands."""
-        return self.cursor[self.core.POSITION]
+        position: int = self.cursor[self.core.POSITION]
+        return position
 
     def take(self, count: int) -> None:
         """Note the first COUNT records of the batch."""
@@ -198,8 +206,11 @@ class _Scanner:
 
     def tell(self, found: Found) -> None:
         """Add what this thread found to what was found."""
-        for mine, theirs in ((self.table, found.table), (self.targets, found.targets)):
-            theirs.take(mine)
+        if found.transactions:
+            found.table.take(self.table)
+            found.targets.take(self.targets)
+        else:
+            found.table, found.targets = self.table, self.targets
         found.pack_position = self.pack_position
         found.is_unpacked |= self.is_unpacked
         found.records += self.cursor[self.core.RECORDS]

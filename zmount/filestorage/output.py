@@ -34,6 +34,16 @@ def _write_back() -> Callable[[int, int, int], None]:
     return start
 
 
+class Measure:
+    """An output that goes nowhere: only its size is wanted."""
+
+    def __init__(self) -> None:
+        self.buffer = bytearray(BUFFER)
+
+    def put(self, count: int) -> None:
+        """Forget the first COUNT bytes of the buffer."""
+
+
 class Output:
     """A new file at ``path`` (what lies there is replaced), written from two buffers.
 

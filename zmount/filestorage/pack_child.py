@@ -32,20 +32,20 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
-from zmount.errors import ZMountError
+from zmount.errors import PackRefused, ZMountError
 from zmount.filestorage.cores import chosen
 from zmount.filestorage.foreign import foreign_oids
 from zmount.filestorage.index import write_index
-from zmount.filestorage.output import Output
+from zmount.filestorage.output import Measure, Output
 from zmount.filestorage.pack_files import PackFiles, write_json
 from zmount.filestorage.packing import Job, Packing, SurveyOutdated
 from zmount.filestorage.source import open_source
 
 ATTEMPTS = 4  # surveys, while commits keep on bringing garbage back
+INDEX_ENTRY = 9  # bytes in an index for each object
 NICE = 10  # so much behind the server whose storage it is
 PROGRESS_S = 0.2  # seconds between two notes of the progress
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_PR_SET_NAME = 15
 
 
 def main(parent: int) -> None:
@@ -110,6 +110,7 @@ def _pack(next_order: Callable[[], dict[str, Any]]) -> None:
             if packing.is_redundant:
                 _answer("redundant", **asdict(packing.report()))
                 return
+            _need_space(packing, progress)
             output = stack.enter_context(Output(files.new))
             if packing.frees_nothing(output):
                 _answer("nothing", **asdict(packing.report()))
@@ -124,6 +125,33 @@ def _pack(next_order: Callable[[], dict[str, Any]]) -> None:
                 _answer("outdated", message=str(why))
                 job = packing.job
     _answer("error", message="commits keep on referring to garbage; try when it is calmer")
+
+
+def _need_space(packing: Packing, progress: _Progress) -> None:
+    """Check that there is room for the new file.
+
+    :raises PackRefused: there is not
+    """
+    path, end = packing.job.path, packing.job.end
+    found = os.statvfs(path.parent)
+    free = found.f_bavail * found.f_frsize
+    if free > end:
+        return  # it cannot get larger than the old one
+    progress.note("measure", 0, end)
+    measured = Packing(packing.source, packing.job, progress.note)
+    measured.survey()
+    output = Measure()
+    measured.frees_nothing(output)
+    measured.write_rest(output)
+    need = measured.size + INDEX_ENTRY * measured.report().objects_after
+    if free < need:
+        from rich.filesize import decimal
+
+        raise PackRefused(
+            f"{path}: the packed file needs {decimal(need)} beside this one, "
+            f"{decimal(free)} are free",
+            hint="make room, or pack up to a later time: --days 0",
+        )
 
 
 class _Attempt:
@@ -169,6 +197,8 @@ class _Attempt:
 
     def _index(self) -> None:
         packing, files = self.packing, self.files
+        if packing.job.gc:
+            packing.must_keep(foreign_oids(files.referrers, self.progress.note))
         self.progress.note("index", 0, packing.size)
         write_index(
             files.new_index,

@@ -83,6 +83,11 @@ class PackFiles:
         """Write on the disk that ``new`` is about to become the data file."""
         write_durably(self.switch, json.dumps({"inode": self.new.stat().st_ino}))
 
+    def keep_old(self) -> None:
+        """Let the data file have the name ``.old``, too, before it loses its own."""
+        self.old.unlink(missing_ok=True)
+        os.link(self.path, self.old)
+
     @property
     def is_switched(self) -> bool:
         """Whether a pack put its file in place and was interrupted before its end."""

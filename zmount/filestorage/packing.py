@@ -22,7 +22,7 @@ from pathlib import Path
 from zmount.filestorage.cores import chosen
 from zmount.filestorage.format import FIRST, MAX_TID, new_cursor, words
 from zmount.filestorage.objects import Found, scan
-from zmount.filestorage.output import Output
+from zmount.filestorage.output import Measure, Output
 from zmount.filestorage.reach import Reach
 from zmount.filestorage.source import BATCH, Source, raise_if_corrupt
 
@@ -118,7 +118,7 @@ class Packing:
             return False
         return position >= self.job.end or self.source.buffer[position + 16] == PACKED
 
-    def frees_nothing(self, output: Output) -> bool:
+    def frees_nothing(self, output: Output | Measure) -> bool:
         """Copy what is kept until the pack time; return whether that is all there was."""
         output.buffer[:FIRST] = self.source.buffer[:FIRST]
         output.put(FIRST)
@@ -126,11 +126,11 @@ class Packing:
         self._copy(output, self.found.pack_position)
         return self.size == self.found.pack_position
 
-    def write_rest(self, output: Output) -> None:
+    def write_rest(self, output: Output | Measure) -> None:
         """Copy what is later than the pack time."""
         self._copy(output, self.job.end)
 
-    def catch_up(self, source: Source, output: Output) -> array[int]:
+    def catch_up(self, source: Source, output: Output | Measure) -> array[int]:
         """Copy what was committed since; return pairs of oids and positions in the new file.
 
         :param source: the same file with a later end
@@ -148,6 +148,18 @@ class Packing:
         for oid in self._oids(start, source.end):
             pairs.extend((oid, self.found.table.word(oid) >> chosen().mark.SHIFT))
         return pairs
+
+    def must_keep(self, foreign: tuple[int, ...]) -> None:
+        """Check that what other databases refer to by now is kept.
+
+        :raises SurveyOutdated: it is not
+        """
+        mark, table = chosen().mark, self.found.table
+        more = set(foreign).difference(self.job.foreign)
+        self.job = replace(self.job, foreign=foreign)
+        words_of = (table.word(oid) for oid in more)
+        if any(word and not word & (mark.REACHED | mark.AFTER | mark.GONE) for word in words_of):
+            raise SurveyOutdated("another database refers to an object that was garbage")
 
     @property
     def size(self) -> int:
@@ -184,7 +196,7 @@ class Packing:
         figures.dangling_count = self.reach.dangling_count
         return figures
 
-    def _copy(self, output: Output, end: int) -> None:
+    def _copy(self, output: Output | Measure, end: int) -> None:
         core, cursor, blobs = self.core, self.cursor, self._blobs
         found, buffer = self.found, self.source.buffer
         while True:

@@ -1,0 +1,39 @@
+"""Removes the blobs that a pack found nothing to need, by FileStorage's own hands."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from zmount.filestorage.pack_files import PackFiles
+
+ALL = 17  # a line's length: an oid, for all revisions of its blob
+
+
+def remove_blobs(storage: Any, files: PackFiles) -> int:
+    """Remove the blobs on the list of a pack whose new file is in place; return how many lines.
+
+    With ``pack-keep-old`` FileStorage moves them to ``BLOB-DIR.old`` instead,
+    and gives all others a second name there.
+    """
+    if not files.blobs.exists():
+        return 0
+    return _remove(storage, files.blobs.read_bytes().splitlines(keepends=True))
+
+
+def finish_blobs(storage: Any, files: PackFiles) -> int:
+    """The same after a crash; an oid may have been given anew since, to an object that lives."""
+    if not files.blobs.exists() or storage.blob_dir is None:
+        return 0
+    lines = files.blobs.read_bytes().splitlines(keepends=True)
+    index = storage._index
+    return _remove(
+        storage,
+        [line for line in lines if len(line) != ALL or bytes.fromhex(line.decode()) not in index],
+    )
+
+
+def _remove(storage: Any, lines: list[bytes]) -> int:
+    Path(storage.blob_dir, ".removed").write_bytes(b"".join(lines))
+    storage._remove_blob_files_tagged_for_removal_during_pack()
+    return len(lines)

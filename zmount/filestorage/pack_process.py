@@ -1,0 +1,81 @@
+"""The child process of a pack, seen from the storage's process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from typing import Any
+
+from ZODB.FileStorage.FileStorage import FileStorageError
+
+# the child finds its modules where this process does: buildout puts them into sys.path
+_START = (
+    "import sys; sys.path[:] = eval(sys.argv[1]); "
+    "from zmount.filestorage.pack_child import main; main(int(sys.argv[2]))"
+)
+# glibc would keep large blocks that are freed for later, from the second one on
+_MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(1 << 17), "MALLOC_ARENA_MAX": "2"}
+
+
+class PackProcess:
+    """Starts ``pack_child.main``, which ends with this process at the latest."""
+
+    def __init__(self) -> None:
+        # not a pipe: nobody reads it while the child works
+        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (until end())
+        self._process = subprocess.Popen(
+            (sys.executable, "-c", _START, repr(sys.path), str(os.getpid())),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            env={**_MALLOC, **os.environ},
+        )
+
+    def ask(self, order: dict[str, Any]) -> dict[str, Any]:
+        """Give ORDER and return the answer.
+
+        :raises FileStorageError: the child says that it cannot, or is gone
+        """
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(json.dumps(order).encode() + b"\n")
+            self._process.stdin.flush()
+        except BrokenPipeError:
+            pass  # why, the answer will tell
+        return self.wait()
+
+    def wait(self) -> dict[str, Any]:
+        """Return the next answer.
+
+        :raises FileStorageError: as for :meth:`ask`
+        """
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline()
+        if not line:
+            raise FileStorageError(f"the pack's process ended: {self._last_words()}")
+        answer: dict[str, Any] = json.loads(line)
+        if answer["answer"] == "error":
+            raise FileStorageError(f"nothing was packed: {answer['message']}")
+        return answer
+
+    def end(self) -> None:
+        """End the process, whatever it does."""
+        self._process.kill()
+        for pipe in (self._process.stdin, self._process.stdout):
+            assert pipe is not None
+            try:
+                pipe.close()
+            except BrokenPipeError:
+                pass  # an order that it did not live to read
+        self._process.wait()
+        self._errors.close()
+
+    def _last_words(self) -> str:
+        status = self._process.wait()
+        self._errors.seek(0)
+        said = self._errors.read().decode(errors="replace").strip()
+        how = f"killed by signal {-status}" if status < 0 else f"exit status {status}"
+        return f"{how}: {said.splitlines()[-1]}" if said else how

@@ -1,0 +1,275 @@
+"""A packer for ZODB's FileStorage: safer than its own, and many times as fast.
+
+In a zeo.conf or zope.conf, with or without zmount's topology::
+
+    <filestorage>
+      path /srv/zope/var/Data.fs
+      packer zmount.filestorage.packer.pack
+    </filestorage>
+
+1. a child process surveys the file and copies what is kept, without any lock
+2. it copies what was committed meanwhile, and writes the new file's index
+3. under the commit lock it copies the last transactions, and all is flushed
+4. the new file takes the place of the old one by a rename
+5. blobs that nothing needs any more are removed
+
+A crash at any point leaves the old file or the new one, whole, under its name.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from io import BufferedRandom, FileIO
+from pathlib import Path
+from typing import Any
+
+from ZODB.FileStorage.FileStorage import RedundantPackWarning
+from ZODB.fsIndex import fsIndex
+
+from zmount.filestorage.index import sync_directory
+from zmount.filestorage.pack_blobs import finish_blobs, remove_blobs
+from zmount.filestorage.pack_files import PackFiles, read_json, write_json
+from zmount.filestorage.pack_process import PackProcess
+
+CATCH_UP_FROM = 1 << 17  # bytes committed meanwhile that are copied before the lock is taken
+ROUNDS = 50  # of catching up; a storage that outruns them is packed with a longer stall
+
+log = logging.getLogger(__name__)
+
+
+def pack(
+    storage: Any,
+    referencesf: Callable[..., Any] | None,
+    stop: bytes,
+    gc: bool,
+) -> None:
+    """Pack STORAGE, a ``ZODB.FileStorage.FileStorage``, up to the tid STOP.
+
+    FileStorage calls this as its ``packer``; all is done when it returns.
+
+    :param referencesf: not used: references are found in the child process
+    :raises FileStorageError: the pack failed or was refused; nothing is changed
+    :raises RedundantPackWarning: it was packed to this time before
+    """
+    files = PackFiles(Path(storage._file_name))
+    report = Report(files=files, gc=gc, stop=stop)
+    with report:
+        _finish_interrupted(storage, files)
+        options = read_json(files.options)
+        if options.get("expires", 0) > time.time():
+            gc = report.gc = bool(options.get("gc", gc))
+        with _PackOf(storage, files, stop, gc) as one:
+            one.run(report)
+    for line in report.warnings():
+        log.warning("%s", line)
+    log.info("%s", report)
+
+
+def _finish_interrupted(storage: Any, files: PackFiles) -> None:
+    """Complete what a crash left: the new file is in place, its blobs may not be gone."""
+    if files.is_switched:
+        finish_blobs(storage, files)
+    files.remove_leftovers()
+
+
+@dataclass(slots=True)
+class Report:
+    """What became of a pack; as a context it writes ``.pack-report`` at the end."""
+
+    files: PackFiles
+    gc: bool
+    stop: bytes
+    result: str = "failed"
+    reason: str = ""
+    started: float = field(default_factory=time.time)
+    size_before: int = 0
+    commit_stall_s: float = 0.0
+    blobs_removed: int = 0
+    figures: dict[str, Any] = field(default_factory=dict)
+    duration_s: float = 0.0
+
+    def __enter__(self) -> Report:
+        self.size_before = self.files.path.stat().st_size
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        self.duration_s = time.time() - self.started
+        if isinstance(error, RedundantPackWarning):
+            self.result, self.reason = "nothing to free", str(error)
+        elif error is not None:
+            self.reason = str(error) or type(error).__name__
+        write_json(self.files.report, self.as_json())
+        self.files.progress.unlink(missing_ok=True)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the report as an object of JSON; sizes in bytes, times in seconds."""
+        figures = self.figures
+        before = figures.get("objects_before", 0)
+        packed = self.result == "packed"
+        return {
+            "result": self.result,
+            "reason": self.reason,
+            "gc": self.gc,
+            "pack_tid": self.stop.hex(),
+            "started": self.started,
+            "duration_s": self.duration_s,
+            "size_before": self.size_before,
+            "size_after": self.files.path.stat().st_size,
+            "objects_before": before,
+            "objects_dropped": before - figures["objects_after"] if packed else 0,
+            "revisions_dropped": figures["revisions_dropped"] if packed else 0,
+            "commit_stall_s": self.commit_stall_s,
+            "blobs_removed": self.blobs_removed,
+            "unknown_records": figures.get("unknown_records", 0),
+            "dangling_count": figures.get("dangling_count", 0),
+            "dangling": [
+                {"oid": f"{oid:#x}", "holder": None if holder is None else f"{holder:#x}"}
+                for oid, holder in figures.get("dangling", ())
+            ],
+        }
+
+    def warnings(self) -> Iterator[str]:
+        """Yield what an administrator should know although the pack went on."""
+        count = self.figures.get("dangling_count", 0)
+        for oid, holder in self.figures.get("dangling", ())[:10]:
+            who = "another database" if holder is None else f"oid {holder:#x}"
+            yield f"{self.files.path}: {who} refers to oid {oid:#x}, which does not exist"
+        if count > 10:
+            yield f"{self.files.path}: {count} references in all to objects that do not exist"
+
+    def __str__(self) -> str:
+        if self.result != "packed":
+            return f"{self.files.path}: {self.result}: {self.reason}"
+        made = self.as_json()
+        return (
+            f"{self.files.path}: packed in {self.duration_s:.1f} s, "
+            f"{made['size_before']} bytes -> {made['size_after']}, "
+            f"{made['objects_dropped']} objects and {made['revisions_dropped']} revisions dropped, "
+            f"commits waited {1000 * self.commit_stall_s:.0f} ms"
+        )
+
+
+class _PackOf:
+    """A pack of one storage: the child, and the locks that it needs."""
+
+    def __init__(self, storage: Any, files: PackFiles, stop: bytes, gc: bool) -> None:
+        self.storage = storage
+        self.files = files
+        self.child = PackProcess()
+        self.job = {
+            "path": str(files.path),
+            "end": storage.getSize(),
+            "stop": int.from_bytes(stop, "big"),
+            "gc": gc,
+            "wants_blobs": storage.blob_dir is not None,
+        }
+
+    def __enter__(self) -> _PackOf:
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        self.child.end()
+        if error is not None and self.files.is_switched:
+            return  # the next pack finishes it
+        with suppress(OSError):  # what failed before is what counts
+            self.files.remove_leftovers()
+
+    def run(self, report: Report) -> None:
+        """Do it all; REPORT takes the figures."""
+        answer = self.child.ask(self.job)
+        while answer["answer"] in ("copied", "outdated"):
+            if answer["answer"] == "outdated":
+                log.info("%s: once more: %s", self.files.path, answer["message"])
+                answer = self.child.wait()
+            else:
+                answer = self._complete(answer["end"], report)
+        report.figures = {**answer, **report.figures}
+        if answer["answer"] == "redundant":
+            raise RedundantPackWarning(
+                "The database has already been packed to a later time"
+                " or no changes have been made since the last pack"
+            )
+        if answer["answer"] == "nothing":
+            report.result, report.reason = "nothing to free", "all that is there is needed"
+        elif answer["answer"] == "finished":
+            report.result = "packed"
+            report.blobs_removed = remove_blobs(self.storage, self.files)
+
+    def _complete(self, end: int, report: Report) -> dict[str, Any]:
+        """Bring the copy up to date and put it in place; return the child's last answer."""
+        files = self.files
+        answer: dict[str, Any] = {"answer": "caught up", "end": end}
+        answer = self._catch_up(answer, {})
+        if answer["answer"] != "caught up":
+            return answer
+        indexed = self.child.ask({"order": "index"})
+        report.figures = indexed
+        index = fsIndex.load(str(files.new_index))["index"]
+        later: dict[int, int] = {}
+        answer = self._catch_up(answer, later)
+        if answer["answer"] != "caught up":
+            return answer
+        for oid, position in later.items():
+            index[oid.to_bytes(8, "big")] = position
+        files.note_switch()
+        with self._commit_lock(report):
+            answer = self.child.ask({"order": "finish", "end": self.storage.getSize()})
+            if answer["answer"] == "finished":
+                for oid, position in _pairs(answer["pairs"]):
+                    index[oid.to_bytes(8, "big")] = position
+                self._switch(index, answer["size"])
+        return answer
+
+    def _catch_up(self, answer: dict[str, Any], later: dict[int, int]) -> dict[str, Any]:
+        for _ in range(ROUNDS):
+            end = self.storage.getSize()
+            if end - answer["end"] < CATCH_UP_FROM:
+                break
+            answer = self.child.ask({"order": "catch up", "end": end})
+            if answer["answer"] != "caught up":
+                break
+            later.update(_pairs(answer["pairs"]))
+        return answer
+
+    @contextmanager
+    def _commit_lock(self, report: Report) -> Iterator[None]:
+        with self.storage._commit_lock:
+            start = time.perf_counter()
+            try:
+                yield
+            finally:
+                stall = time.perf_counter() - start
+                report.commit_stall_s = max(report.commit_stall_s, stall)
+
+    def _switch(self, index: Any, size: int) -> None:
+        """Put the new file in place; the commit lock is held."""
+        storage, files = self.storage, self.files
+        raw = FileIO(files.new, "r+b")
+        new = BufferedRandom(raw)
+        try:
+            if storage.pack_keep_old:
+                files.keep_old()
+            with storage._files.write_lock(), storage._lock:
+                # never an index beside a file that is not its own: rather none
+                files.index.unlink(missing_ok=True)
+                files.new.replace(files.path)
+                raw.name = str(files.path)
+                old, storage._file = storage._file, new
+                storage._files.empty()
+                storage._initIndex(index, storage._tindex)
+                storage._pos = size
+        except BaseException:
+            if storage._file is not new:
+                new.close()
+            raise
+        old.close()
+        files.new_index.replace(files.index)
+        sync_directory(files.path.parent)
+
+
+def _pairs(flat: list[int]) -> Iterator[tuple[int, int]]:
+    return zip(flat[::2], flat[1::2], strict=True)
