@@ -14,6 +14,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 
+from zmount.filestorage.index import own_as
+
 BUFFER = 1 << 22  # bytes; two of them
 WRITE_BACK = 1 << 23  # bytes between two requests to begin with the disk
 _SYNC_FILE_RANGE_WRITE = 2  # linux/fs.h: start, do not wait
@@ -45,16 +47,19 @@ class Measure:
 
 
 class Output:
-    """A new file at ``path`` (what lies there is replaced), written from two buffers.
+    """A new file at ``path``, written from two buffers; owner and mode are those of ``like``.
+
+    What lies at ``path`` is replaced.
 
     Fill ``buffer``, then call :meth:`put`. Nothing is safe before :meth:`sync`.
 
     :raises OSError: from any method, once writing has failed
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, like: Path) -> None:
         self.path = path
         self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        own_as(self.descriptor, like)
         self.buffer = bytearray(BUFFER)
         self.size = 0
         self._other = bytearray(BUFFER)

@@ -111,7 +111,7 @@ def _pack(next_order: Callable[[], dict[str, Any]]) -> None:
                 _answer("redundant", **asdict(packing.report()))
                 return
             _need_space(packing, progress)
-            output = stack.enter_context(Output(files.new))
+            output = stack.enter_context(Output(files.new, files.path))
             if packing.frees_nothing(output):
                 _answer("nothing", **asdict(packing.report()))
                 return

@@ -22,7 +22,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import fields
 from io import BufferedRandom, FileIO
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,8 @@ from zmount.filestorage.index import sync_directory
 from zmount.filestorage.pack_blobs import finish_blobs, remove_blobs
 from zmount.filestorage.pack_files import PackFiles, read_json, write_json
 from zmount.filestorage.pack_process import PackProcess
+from zmount.filestorage.pack_report import PackReport
+from zmount.filestorage.packing import Figures
 
 CATCH_UP_FROM = 1 << 17  # bytes committed meanwhile that are copied before the lock is taken
 ROUNDS = 50  # of catching up; a storage that outruns them is packed with a longer stall
@@ -56,8 +58,8 @@ def pack(
     :raises RedundantPackWarning: it was packed to this time before
     """
     files = PackFiles(Path(storage._file_name))
-    report = Report(files=files, gc=gc, stop=stop)
-    with report:
+    report = PackReport(files=files, gc=gc, stop=int.from_bytes(stop, "big"))
+    with _reported(report):
         _finish_interrupted(storage, files)
         options = read_json(files.options)
         if options.get("expires", 0) > time.time():
@@ -76,81 +78,21 @@ def _finish_interrupted(storage: Any, files: PackFiles) -> None:
     files.remove_leftovers()
 
 
-@dataclass(slots=True)
-class Report:
-    """What became of a pack; as a context it writes ``.pack-report`` at the end."""
-
-    files: PackFiles
-    gc: bool
-    stop: bytes
-    result: str = "failed"
-    reason: str = ""
-    started: float = field(default_factory=time.time)
-    size_before: int = 0
-    commit_stall_s: float = 0.0
-    blobs_removed: int = 0
-    figures: dict[str, Any] = field(default_factory=dict)
-    duration_s: float = 0.0
-
-    def __enter__(self) -> Report:
-        self.size_before = self.files.path.stat().st_size
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
-        self.duration_s = time.time() - self.started
-        if isinstance(error, RedundantPackWarning):
-            self.result, self.reason = "nothing to free", str(error)
-        elif error is not None:
-            self.reason = str(error) or type(error).__name__
-        write_json(self.files.report, self.as_json())
-        self.files.progress.unlink(missing_ok=True)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the report as an object of JSON; sizes in bytes, times in seconds."""
-        figures = self.figures
-        before = figures.get("objects_before", 0)
-        packed = self.result == "packed"
-        return {
-            "result": self.result,
-            "reason": self.reason,
-            "gc": self.gc,
-            "pack_tid": self.stop.hex(),
-            "started": self.started,
-            "duration_s": self.duration_s,
-            "size_before": self.size_before,
-            "size_after": self.files.path.stat().st_size,
-            "objects_before": before,
-            "objects_dropped": before - figures["objects_after"] if packed else 0,
-            "revisions_dropped": figures["revisions_dropped"] if packed else 0,
-            "commit_stall_s": self.commit_stall_s,
-            "blobs_removed": self.blobs_removed,
-            "unknown_records": figures.get("unknown_records", 0),
-            "dangling_count": figures.get("dangling_count", 0),
-            "dangling": [
-                {"oid": f"{oid:#x}", "holder": None if holder is None else f"{holder:#x}"}
-                for oid, holder in figures.get("dangling", ())
-            ],
-        }
-
-    def warnings(self) -> Iterator[str]:
-        """Yield what an administrator should know although the pack went on."""
-        count = self.figures.get("dangling_count", 0)
-        for oid, holder in self.figures.get("dangling", ())[:10]:
-            who = "another database" if holder is None else f"oid {holder:#x}"
-            yield f"{self.files.path}: {who} refers to oid {oid:#x}, which does not exist"
-        if count > 10:
-            yield f"{self.files.path}: {count} references in all to objects that do not exist"
-
-    def __str__(self) -> str:
-        if self.result != "packed":
-            return f"{self.files.path}: {self.result}: {self.reason}"
-        made = self.as_json()
-        return (
-            f"{self.files.path}: packed in {self.duration_s:.1f} s, "
-            f"{made['size_before']} bytes -> {made['size_after']}, "
-            f"{made['objects_dropped']} objects and {made['revisions_dropped']} revisions dropped, "
-            f"commits waited {1000 * self.commit_stall_s:.0f} ms"
-        )
+@contextmanager
+def _reported(report: PackReport) -> Iterator[None]:
+    """Complete REPORT at the end, and put it beside the data file."""
+    report.size_before = report.files.path.stat().st_size
+    started = time.monotonic()
+    try:
+        yield
+    except BaseException as why:
+        redundant = isinstance(why, RedundantPackWarning)
+        report.settle("nothing to free" if redundant else "failed", str(why) or repr(why))
+        raise
+    finally:
+        report.duration_s = time.monotonic() - started
+        report.size_after = report.files.path.stat().st_size
+        write_json(report.files.report, report.as_json())
 
 
 class _PackOf:
@@ -178,7 +120,7 @@ class _PackOf:
         with suppress(OSError):  # what failed before is what counts
             self.files.remove_leftovers()
 
-    def run(self, report: Report) -> None:
+    def run(self, report: PackReport) -> None:
         """Do it all; REPORT takes the figures."""
         answer = self.child.ask(self.job)
         while answer["answer"] in ("copied", "outdated"):
@@ -187,19 +129,20 @@ class _PackOf:
                 answer = self.child.wait()
             else:
                 answer = self._complete(answer["end"], report)
-        report.figures = {**answer, **report.figures}
+        if answer["answer"] != "finished":
+            report.figures = _figures(answer)
         if answer["answer"] == "redundant":
             raise RedundantPackWarning(
                 "The database has already been packed to a later time"
                 " or no changes have been made since the last pack"
             )
         if answer["answer"] == "nothing":
-            report.result, report.reason = "nothing to free", "all that is there is needed"
+            report.settle("nothing to free", "all that is there is needed")
         elif answer["answer"] == "finished":
-            report.result = "packed"
+            report.settle("packed")
             report.blobs_removed = remove_blobs(self.storage, self.files)
 
-    def _complete(self, end: int, report: Report) -> dict[str, Any]:
+    def _complete(self, end: int, report: PackReport) -> dict[str, Any]:
         """Bring the copy up to date and put it in place; return the child's last answer."""
         files = self.files
         answer: dict[str, Any] = {"answer": "caught up", "end": end}
@@ -207,7 +150,7 @@ class _PackOf:
         if answer["answer"] != "caught up":
             return answer
         indexed = self.child.ask({"order": "index"})
-        report.figures = indexed
+        report.figures = _figures(indexed)
         index = fsIndex.load(str(files.new_index))["index"]
         later: dict[int, int] = {}
         answer = self._catch_up(answer, later)
@@ -236,7 +179,7 @@ class _PackOf:
         return answer
 
     @contextmanager
-    def _commit_lock(self, report: Report) -> Iterator[None]:
+    def _commit_lock(self, report: PackReport) -> Iterator[None]:
         with self.storage._commit_lock:
             start = time.perf_counter()
             try:
@@ -269,6 +212,11 @@ class _PackOf:
         old.close()
         files.new_index.replace(files.index)
         sync_directory(files.path.parent)
+
+
+def _figures(answer: dict[str, Any]) -> Figures:
+    """Return the figures in an answer of the child."""
+    return Figures(**{each.name: answer[each.name] for each in fields(Figures)})
 
 
 def _pairs(flat: list[int]) -> Iterator[tuple[int, int]]:
