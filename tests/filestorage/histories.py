@@ -307,3 +307,8 @@ def histories(*, packed: bool) -> st.SearchStrategy[list[tuple[Step, ...] | Pack
         st.tuples(root_stores, stores),
         st.lists(entry, min_size=2, max_size=14),
     )
+
+
+def examples(number: int) -> int:
+    """Return how many examples to try: NUMBER, times what ``ZMOUNT_TEST_DEPTH`` says."""
+    return number * int(os.environ.get("ZMOUNT_TEST_DEPTH", "1"))

@@ -15,7 +15,7 @@ VARIABLE = "ZMOUNT_TEST_PACKER"
 IS_STOCK = os.environ.get(VARIABLE) == "stock"
 
 
-def tested(storage: Any, referencesf: Any, stop: bytes, gc: bool) -> Any:
+def packer_here(storage: Any, referencesf: Any, stop: bytes, gc: bool) -> Any:
     """Pack with the packer that is tested."""
     if IS_STOCK:
         return stock(storage, referencesf, stop, gc)
