@@ -101,7 +101,10 @@ class Output:
         with memoryview(full)[:count] as rest:
             done = 0
             while done < count:
-                done += os.write(self.descriptor, rest[done:])
+                try:
+                    done += os.write(self.descriptor, rest[done:])
+                except OSError as why:
+                    raise OSError(why.errno, why.strerror, str(self.path)) from None
         written = os.lseek(self.descriptor, 0, os.SEEK_CUR)
         if written - self._started >= WRITE_BACK:
             self._write_back(self.descriptor, self._started, written - self._started)

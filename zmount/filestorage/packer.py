@@ -150,6 +150,8 @@ class _PackOf:
         if answer["answer"] != "caught up":
             return answer
         indexed = self.child.ask({"order": "index"})
+        if indexed["answer"] != "indexed":
+            return indexed
         report.figures = _figures(indexed)
         index = fsIndex.load(str(files.new_index))["index"]
         later: dict[int, int] = {}

@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
 
+from zmount.errors import PackRefused
 from zmount.filestorage.cores import chosen
 from zmount.filestorage.format import MAX_TID, new_cursor, words
 from zmount.filestorage.objects import Found
@@ -116,9 +117,18 @@ class Reach:
         self._run()
 
     def from_root(self) -> None:
-        """Flag what the root object leads to; before its creation there is nothing."""
-        if self.table.word(ROOT):
+        """Flag what the root object leads to.
+
+        :raises PackRefused: there are objects, but no root: all would be garbage
+        """
+        word = self.table.word(ROOT)
+        if word and not word & self.core.GONE:
             self.from_oids([ROOT])
+        elif self.table.count:
+            raise PackRefused(
+                f"{self.source.path}: there is no root object (oid 0): all would be garbage",
+                hint="pack the history only: --no-gc, or pack-gc false",
+            )
 
     def from_undone(self, end: int) -> None:
         """Flag what the older records lead to that undos after the pack time brought back.

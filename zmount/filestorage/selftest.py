@@ -62,7 +62,56 @@ def _ask_references(core: ModuleType) -> None:
             assert (unknown[0], foreign[0]) == (4, 1)
 
 
+def _numbers(*numbers: int) -> bytes:
+    return b"".join(number.to_bytes(8, "big") for number in numbers)
+
+
+def _packed_transaction(tid: int, status: bytes, *records: bytes) -> bytes:
+    body = b"".join(records)
+    length = _numbers(23 + len(body))
+    return _numbers(tid) + length + status + bytes(6) + body + length
+
+
+def _data_record(ids: bytes, previous: int, transaction: int, pickles: bytes, back: int) -> bytes:
+    ending = pickles or _numbers(back)
+    return ids + _numbers(previous, transaction) + bytes(2) + _numbers(len(pickles)) + ending
+
+
+def _ask_copy(core: ModuleType) -> None:
+    """A record kept for an undo, a dropped one, and what is later than the pack time."""
+    kept, gone = _numbers(0, 1), _numbers(1, 1)
+    # positions: 4 and 27 + 42 + 2 in the source and the output
+    first = (_data_record(kept, 0, 4, b"aa", 0), _data_record(gone, 0, 4, b"bb", 0))
+    second_at, packed_at = 4 + 23 + 44 + 44 + 8, 4 + 23 + 44 + 8
+    source = b"FS30" + _packed_transaction(1, b" ", *first)
+    later = (_numbers(0, 2), _numbers(1, 2))
+    source += _packed_transaction(
+        2,
+        b" ",
+        _data_record(later[0], 27, second_at, b"", 27),
+        _data_record(later[1], 71, second_at, b"cc", 0),
+    )
+    expected = _packed_transaction(1, b"p", first[0]) + _packed_transaction(
+        2,
+        b" ",
+        _data_record(later[0], 27, packed_at, b"", 27),
+        _data_record(later[1], 0, packed_at, b"cc", 0),
+    )
+    table, targets = array("Q", bytes(16 * 16)), array("Q", bytes(16 * 16))
+    for oid, word in ((0, 27 << 4 | 6), (1, 71 << 4 | 4)):
+        table[2 * oid : 2 * oid + 2] = array("Q", (oid, word))
+    slot = 2 * ((((27 >> 3) * 0x9E3779B97F4A7C15 % 2**64 >> 29) << 3 | 27 & 7) & 15)
+    targets[slot : slot + 2] = array("Q", (27, 2))
+    cursor, out = array("Q", bytes(8 * core.CURSOR_FIELDS)), bytearray(core.LONGEST_PIECE)
+    cursor[core.POSITION] = cursor[core.WRITTEN] = 4
+    filled = core.copy(source, cursor, len(source), second_at, table, targets, out, array("Q"))
+    assert out[:filled] == expected, "the output is another"
+    assert (cursor[core.KEPT], cursor[core.DROPPED], cursor[core.LOST]) == (3, 1, 0)
+    assert [word >> 4 for word in table[1:4:2]] == [packed_at + 23, packed_at + 23 + 50]
+
+
 # name of the core: a function that asks it and raises AssertionError at a wrong answer
 SELF_TESTS: dict[str, Callable[[ModuleType], None]] = {
     "references": _ask_references,
+    "copy": _ask_copy,
 }
