@@ -343,3 +343,35 @@ def bucket(pairs, first, last, out):
             at = values + 6 * (i - first)
             for byte in range(6):
                 out[at + byte] = (pairs[2 * i + 1] >> (40 - 8 * byte)) & 255
+
+
+@cython.locals(content="const unsigned char[::1]", since=cython.ulonglong, i=cython.ulonglong)
+@cython.locals(count=cython.ulonglong, at=cython.ulonglong, position=cython.ulonglong)
+@cython.locals(key=cython.int, before=cython.int, byte=cython.int, is_sorted=cython.bint)
+@cython.locals(highest=cython.ulonglong, later=cython.ulonglong)
+def bucket_facts(content, since):
+    """Judge what fsBucket.toString wrote.
+
+    :return: whether the keys ascend, the highest position, and how many positions
+        are ``since`` or higher
+    """
+    count = len(content) // 8
+    is_sorted = True
+    before = -1
+    highest = 0
+    later = 0
+    with cython.nogil:
+        for i in range(count):
+            key = (content[2 * i] << 8) | content[2 * i + 1]
+            if key <= before:
+                is_sorted = False
+            before = key
+            at = 2 * count + 6 * i
+            position = 0
+            for byte in range(6):
+                position = (position << 8) | content[at + byte]
+            if position > highest:
+                highest = position
+            if position >= since:
+                later += 1
+    return bool(is_sorted), highest, later
