@@ -75,7 +75,11 @@ def test_one_filestorage_opened_by_two_instances_is_an_error(finds):
 
 
 @pytest.mark.parametrize(
-    "storage", ["read-only on", "<relstorage>\n<postgresql>\ndsn x\n</postgresql>\n</relstorage>"]
+    "storage",
+    [
+        "read-only on",
+        "references none\n<relstorage>\n<postgresql>\ndsn x\n</postgresql>\n</relstorage>",
+    ],
 )
 def test_one_storage_that_several_may_open_is_clean(finds, storage):
     finds(OPENED.format(name="shared", storage=storage))

@@ -113,6 +113,7 @@ def _storage_facts(storage: Storage, mounted_by: list[Facts]) -> Facts:
             "gc": storage.pack.gc,
             "keep_old": storage.pack.keep_old,
         },
+        "may_refer": storage.may_refer,
         "backend": _section(storage.backend),
         "imports": list(storage.imports),
         "is_implied": storage.is_implied,

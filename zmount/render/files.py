@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 
 from zmount.render.generated import PRIVATE, PUBLIC, GeneratedFile, Reader, sign
 from zmount.render.logrotate import logrotate_conf_text
+from zmount.render.referrers import referrers_texts
 from zmount.render.site_zcml import site_zcml
 from zmount.render.supervisor import supervisor_conf_text
 from zmount.render.systemd import secret_environment, units
@@ -38,7 +39,7 @@ def generated_files(topology: Topology, host: Host) -> tuple[GeneratedFile, ...]
 
 
 def _host_files(topology: Topology, host: Host) -> Iterator[GeneratedFile]:
-    """Yield what belongs to no one process: the process manager's, and logrotate's."""
+    """Yield what belongs to no one process: the process manager's, logrotate's, packers'."""
 
     def file(path: PurePosixPath, reader: Reader, text: Text) -> GeneratedFile:
         return GeneratedFile(
@@ -54,6 +55,8 @@ def _host_files(topology: Topology, host: Host) -> Iterator[GeneratedFile]:
     if topology.manager == "supervisor":
         yield file(supervisor_conf(host), "supervisor", supervisor_conf_text(topology, host))
     yield file(host.etc / "logrotate.conf", "logrotate", logrotate_conf_text(topology, host))
+    for path, text in referrers_texts(topology, host):
+        yield file(path, "", text)
 
 
 def _process_files(topology: Topology, process: Process) -> Iterator[GeneratedFile]:

@@ -89,6 +89,7 @@ class Storages:
             pack=self._pack(section),
             backend=backend,
             imports=self.said.imports if backend is not None else (),
+            may_refer=self._may_refer(section, wanted.role),
             is_implied=section is None,
             place=place,
         )
@@ -143,6 +144,11 @@ class Storages:
             gc=is_on(section.pack_gc if section is not None else None, default=True),
             keep_old=is_on(section.pack_keep_old if section is not None else None, default=True),
         )
+
+    def _may_refer(self, section: Any, role: Role) -> bool:
+        said = (section.references if section is not None else None) or self.said.top.references
+        # what only a visitor's session keeps alive may go as the session does
+        return said != "none" if said else role != "session"
 
 
 def build_sites(said: Said, storages: Storages) -> tuple[Site, ...]:

@@ -13,6 +13,7 @@ from zmount.topology.checks import (
     mount_points,
     mount_tables,
     names,
+    packing,
     storages,
 )
 from zmount.topology.findings import Finding
@@ -26,6 +27,7 @@ RULES: tuple[Rule, ...] = (
     *files.RULES,
     *addresses.RULES,
     *storages.RULES,
+    *packing.RULES,
     *mount_points.RULES,
     *mount_tables.RULES,
     *clients.RULES,

@@ -41,6 +41,7 @@ class Storage:
     None where the backend has no such thing. ``options`` are keys of
     :data:`FILESTORAGE_KEYS`, as written. ``backend`` is the section to write
     instead of ``<filestorage>``, ``imports`` the packages it needs by ``%import``.
+    ``may_refer`` is False where nothing in it refers to objects of other storages.
     ``site`` is the name of the site that it belongs to, or "".
     ``is_implied`` is True where no ``<storage>`` section names it.
     """
@@ -57,6 +58,7 @@ class Storage:
     pack: PackPolicy = PackPolicy()
     backend: RawSection | None = None
     imports: tuple[str, ...] = ()
+    may_refer: bool = True
     is_implied: bool = False
     place: Place = field(default=NOWHERE, compare=False, repr=False)
 

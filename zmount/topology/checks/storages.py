@@ -8,6 +8,7 @@ from zmount.topology.checks.claims import is_read_only
 from zmount.topology.findings import Finding, error, warning
 from zmount.topology.instances import Instance
 from zmount.topology.sites import Site
+from zmount.topology.storages import Storage
 from zmount.topology.topology import Topology
 
 FILE_KEYS = ("path", "blob-dir", "quota", "packer", "read-only", "create")
@@ -53,9 +54,7 @@ def storages_on_other_hosts(topology: Topology) -> Iterator[Finding]:
     for instance in topology.instances:
         for mount in instance.mounts:
             storage = mount.storage
-            if storage.server is not None or storage.data_fs is None:
-                continue
-            if all(host.name != storage.host.name for host in instance.hosts):
+            if is_elsewhere(storage, instance):
                 yield error(
                     "storage-elsewhere",
                     mount.place,
@@ -64,6 +63,13 @@ def storages_on_other_hosts(topology: Topology) -> Iterator[Finding]:
                     why="the file is not there",
                     hint=f"host {instance.hosts[0].name} in the storage, or a ZEO server",
                 )
+
+
+def is_elsewhere(storage: Storage, instance: Instance) -> bool:
+    """True if INSTANCE would open the file of STORAGE, which is on a host that it is not on."""
+    if storage.server is not None or storage.data_fs is None:
+        return False
+    return all(host.name != storage.host.name for host in instance.hosts)
 
 
 def servers_without_storages(topology: Topology) -> Iterator[Finding]:
