@@ -2,13 +2,8 @@
 
 Databases that are mounted together can hold references to one another's objects
 (ZODB's multi-databases: ``["m", (database, oid, class)]`` and ``["n", (database,
-oid)]``). An object that only such a reference leads to would be garbage for a pack.
-
-``Data.fs.referrers`` says where to look; ``zmount apply`` writes it, and a person
-can. Lines, ``#`` begins a comment::
-
-    referrer NAME PATH               the data file PATH may refer to us as database NAME
-    unreadable NAME WHERE REASON     so may a database that cannot be read here
+oid)]``). An object that only such a reference leads to would be garbage for a
+pack. ``Data.fs.referrers`` says where to look (see ``referrers.py``).
 
 Each referrer is read once; ``PATH.references`` remembers what was found in it
 and up to where, as long as it is the same file.
@@ -18,7 +13,6 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 from zmount.errors import PackRefused, StorageUnreadable
@@ -26,61 +20,29 @@ from zmount.filestorage.cores import chosen
 from zmount.filestorage.format import FIRST, new_cursor
 from zmount.filestorage.pack_files import read_json, write_json
 from zmount.filestorage.references import References
+from zmount.filestorage.referrers import read_referrers
 from zmount.filestorage.source import Source, batches, committed_end, last_tid, open_source
 
 Progress = Callable[[str, int, int], None]
 Found = dict[tuple[str, int], int]  # database's name and oid: position of a record that refers
 
-HINT = "zmount pack --no-gc packs the history only; `references none` vouches for a storage"
+HINT = "zmount pack --no-gc packs the history only"
 
 
-@dataclass(frozen=True, slots=True)
-class Referrer:
-    """A data file that may refer to another database by the name ``database``."""
+def foreign_oids(data_fs: Path, progress: Progress) -> tuple[int, ...]:
+    """Return the oids in DATA_FS that other databases refer to.
 
-    database: str
-    path: Path
-
-
-def foreign_oids(referrers: Path, progress: Progress) -> tuple[int, ...]:
-    """Return the oids that the databases listed in the file REFERRERS refer to.
-
-    :raises PackRefused: one of them cannot be read, so nobody knows
+    :raises PackRefused: one of those that may cannot be read, so nobody knows
     """
+    referrers = read_referrers(data_fs)
+    for unreadable in referrers.unreadable:
+        raise PackRefused(
+            f"no garbage collection: {unreadable}; it may refer to objects here", hint=HINT
+        )
     found: set[int] = set()
-    seen: dict[Path, frozenset[tuple[str, int]]] = {}
-    for referrer in listed_referrers(referrers):
-        if referrer.path not in seen:
-            seen[referrer.path] = references_in(referrer.path, progress)
-        found.update(oid for name, oid in seen[referrer.path] if name == referrer.database)
+    for path, names in referrers.files.items():
+        found.update(oid for name, oid in references_in(path, progress) if name in names)
     return tuple(sorted(found))
-
-
-def listed_referrers(path: Path) -> tuple[Referrer, ...]:
-    """Return the referrers that the file PATH lists; without the file there are none.
-
-    :raises PackRefused: one is unreadable, or the file is
-    """
-    try:
-        lines = path.read_text().splitlines()
-    except FileNotFoundError:
-        return ()
-    except (OSError, UnicodeDecodeError) as why:
-        raise PackRefused(f"{path}: cannot be read: {why}", hint=HINT) from None
-    found = []
-    for number, line in enumerate(lines, 1):
-        word, _, rest = line.strip().partition(" ")
-        name, _, where = rest.strip().partition(" ")
-        if word in ("", "database") or word.startswith("#"):
-            continue
-        if word not in ("referrer", "unreadable") or not where.strip():
-            raise PackRefused(f"{path}, line {number}: not understood: {line}", hint=HINT)
-        if word == "unreadable":
-            raise PackRefused(
-                f"no garbage collection: {where.strip()}; it may refer to objects here", hint=HINT
-            )
-        found.append(Referrer(name, Path(where.strip())))
-    return tuple(found)
 
 
 def references_in(path: Path, progress: Progress) -> frozenset[tuple[str, int]]:

@@ -101,7 +101,7 @@ def _pack(next_order: Callable[[], dict[str, Any]]) -> None:
         wants_blobs=order["wants_blobs"],
     )
     if job.gc:
-        job = replace(job, foreign=foreign_oids(files.referrers, progress.note))
+        job = replace(job, foreign=foreign_oids(files.path, progress.note))
     for _ in range(ATTEMPTS):
         with ExitStack() as stack:
             source = stack.enter_context(open_source(job.path, job.end))
@@ -198,7 +198,7 @@ class _Attempt:
     def _index(self) -> None:
         packing, files = self.packing, self.files
         if packing.job.gc:
-            packing.must_keep(foreign_oids(files.referrers, self.progress.note))
+            packing.must_keep(foreign_oids(files.path, self.progress.note))
         self.progress.note("index", 0, packing.size)
         write_index(
             files.new_index,

@@ -74,11 +74,6 @@ class PackFiles:
         """JSON: what the caller wants of the next pack; ZEO's pack call cannot say it."""
         return self._beside(".pack-options")
 
-    @property
-    def referrers(self) -> Path:
-        """Which other databases may refer to this one."""
-        return self._beside(".referrers")
-
     def note_switch(self) -> None:
         """Write on the disk that ``new`` is about to become the data file."""
         write_durably(self.switch, json.dumps({"inode": self.new.stat().st_ino}))
