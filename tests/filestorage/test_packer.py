@@ -281,6 +281,7 @@ def test_what_another_database_refers_to_is_kept(tmp_path: Path):
     assert b"kept" in load_current(databases["site"].storage, oid)[0]
     # without that file it is garbage, as far as one can tell
     (tmp_path / "site.fs.referrers").unlink()
+    fill(databases["site"], "more")
     databases["site"].pack()
     with pytest.raises(POSKeyError):
         load_current(databases["site"].storage, oid)
