@@ -318,12 +318,44 @@ def test_a_preview_says_what_the_pack_then_does(db: ZODB.DB, storage: FileStorag
     assert {key: said[key] for key in same} == {key: did[key] for key in same}
 
 
+def turned(pickles: bytes) -> bytes:
+    return bytes(byte ^ 0xAA for byte in pickles)
+
+
+def test_a_storage_that_encrypts_brings_its_own_way_to_read_records(
+    storage: FileStorage, data_fs: Path
+):
+    kept, gone = p64(1), p64(2)
+    store(storage, p64(0), turned(reference(kept)))
+    store(storage, kept, turned(reference(p64(0))))
+    store(storage, gone, turned(reference(kept)))
+
+    storage.pack(time.time(), lambda record: referencesf(turned(record)))
+
+    assert report(data_fs)["unknown_records"] == 2
+    assert load_current(storage, kept)
+    with pytest.raises(POSKeyError):
+        load_current(storage, gone)
+
+
+def test_a_record_that_nobody_can_read_is_named_and_nothing_is_packed(
+    storage: FileStorage, data_fs: Path
+):
+    store(storage, p64(0), turned(reference(p64(1))))
+    before = data_fs.read_bytes()
+
+    with pytest.raises(FileStorageError, match=r"byte \d+: record of oid 0x0+: its references"):
+        storage.pack(time.time(), referencesf)
+
+    assert data_fs.read_bytes() == before
+
+
 def test_the_child_dies_with_the_process_that_packs(data_fs: Path):
     script = (
         "import sys, time\n"
         "from ZODB.FileStorage import FileStorage\n"
         "from zmount.filestorage.pack_process import PackProcess\n"
-        "child = PackProcess()\n"
+        "child = PackProcess(None)\n"
         "print(child._process.pid, flush=True)\n"
         "time.sleep(60)\n"
     )

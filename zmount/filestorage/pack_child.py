@@ -11,9 +11,12 @@ Orders, after the job itself::
     {"order": "index"}                save the new file's index, list the blobs that go
     {"order": "finish", "end": N}     the last catch up; all is on the disk after it
 
+    {"order": "references", "oids": [...]}  what was asked for, in hexadecimal; or why not
+
 Answers: ``copied``, ``caught up``, ``indexed``, ``finished``; ``outdated`` (it starts
 again, and ``copied`` will come once more); ``redundant`` and ``nothing`` (nothing to
-free); ``error``.
+free); ``references?``, for a record that only the storage's own ``referencesf`` may be
+able to read; ``error``.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ import signal
 import sys
 import threading
 import time
+from base64 import b64encode
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, replace
@@ -39,6 +43,7 @@ from zmount.filestorage.index import write_index
 from zmount.filestorage.output import Measure, Output
 from zmount.filestorage.pack_files import PackFiles, write_json
 from zmount.filestorage.packing import Job, Packing, SurveyOutdated
+from zmount.filestorage.pickles import REFUSED, safe_referencesf
 from zmount.filestorage.source import open_source
 
 ATTEMPTS = 4  # surveys, while commits keep on bringing garbage back
@@ -102,10 +107,11 @@ def _pack(next_order: Callable[[], dict[str, Any]]) -> None:
     )
     if job.gc:
         job = replace(job, foreign=foreign_oids(files.path, progress.note))
+    referencesf = _Asking(next_order)
     for _ in range(ATTEMPTS):
         with ExitStack() as stack:
             source = stack.enter_context(open_source(job.path, job.end))
-            packing = Packing(source, job, progress.note)
+            packing = Packing(source, job, progress.note, referencesf)
             packing.survey()
             if packing.is_redundant:
                 _answer("redundant", **asdict(packing.report()))
@@ -138,7 +144,7 @@ def _need_space(packing: Packing, progress: _Progress) -> None:
     if free > end:
         return  # it cannot get larger than the old one
     progress.note("measure", 0, end)
-    measured = Packing(packing.source, packing.job, progress.note)
+    measured = Packing(packing.source, packing.job, progress.note, packing.referencesf)
     measured.survey()
     output = Measure()
     measured.frees_nothing(output)
@@ -152,6 +158,25 @@ def _need_space(packing: Packing, progress: _Progress) -> None:
             f"{decimal(free)} are free",
             hint="make room, or pack up to a later time: --days 0",
         )
+
+
+class _Asking:
+    """ZODB's ``referencesf``, and the parent's for what that cannot read."""
+
+    def __init__(self, next_order: Callable[[], dict[str, Any]]) -> None:
+        self._next_order = next_order
+        self._lock = threading.Lock()  # two threads walk
+
+    def __call__(self, record: bytes) -> list[bytes]:
+        try:
+            return safe_referencesf(record)
+        except REFUSED as why:
+            with self._lock:
+                _answer("references?", record=b64encode(record).decode())
+                oids = self._next_order()["oids"]
+            if isinstance(oids, str):
+                raise ValueError(f"{why}; {oids}") from None
+            return [bytes.fromhex(oid) for oid in oids]
 
 
 class _Attempt:

@@ -7,9 +7,13 @@ import os
 import subprocess
 import sys
 import tempfile
+from base64 import b64decode
+from collections.abc import Callable
 from typing import Any
 
 from ZODB.FileStorage.FileStorage import FileStorageError
+
+from zmount.filestorage.pickles import REFUSED
 
 # the child finds its modules where this process does: buildout puts them into sys.path
 _START = (
@@ -21,9 +25,13 @@ _MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(1 << 17), "MALLOC_ARENA_MAX": "2"}
 
 
 class PackProcess:
-    """Starts ``pack_child.main``, which ends with this process at the latest."""
+    """Starts ``pack_child.main``, which ends with this process at the latest.
 
-    def __init__(self) -> None:
+    REFERENCESF is asked for what nobody else can read.
+    """
+
+    def __init__(self, referencesf: Callable[[bytes], list[bytes]]) -> None:
+        self._referencesf = referencesf
         # not a pipe: nobody reads it while the child works
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (until end())
         self._process = subprocess.Popen(
@@ -57,9 +65,21 @@ class PackProcess:
         if not line:
             raise FileStorageError(f"the pack's process ended: {self._last_words()}")
         answer: dict[str, Any] = json.loads(line)
+        if answer["answer"] == "references?":
+            return self.ask({"order": "references", "oids": self._references(answer["record"])})
         if answer["answer"] == "error":
             raise FileStorageError(f"nothing was packed: {answer['message']}")
         return answer
+
+    def _references(self, record: str) -> list[str] | str:
+        """Return the oids that a record refers to, or why it cannot be known.
+
+        A storage that encrypts, for one, brings a ``referencesf`` that decrypts.
+        """
+        try:
+            return [oid.hex() for oid in self._referencesf(b64decode(record))]
+        except REFUSED as why:
+            return str(why) or type(why).__name__
 
     def end(self) -> None:
         """End the process, whatever it does."""

@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 
 def pack(
     storage: Any,
-    referencesf: Callable[..., Any] | None,
+    referencesf: Callable[[bytes], list[bytes]],
     stop: bytes,
     gc: bool,
 ) -> None:
@@ -53,7 +53,7 @@ def pack(
 
     FileStorage calls this as its ``packer``; all is done when it returns.
 
-    :param referencesf: not used: references are found in the child process
+    :param referencesf: asked for records that nothing else can read, encrypted ones say
     :raises FileStorageError: the pack failed or was refused; nothing is changed
     :raises RedundantPackWarning: it was packed to this time before
     """
@@ -64,7 +64,7 @@ def pack(
         options = read_json(files.options)
         if options.get("expires", 0) > time.time():
             gc = report.gc = bool(options.get("gc", gc))
-        with _PackOf(storage, files, stop, gc) as one:
+        with _PackOf(storage, files, PackProcess(referencesf), stop, gc) as one:
             one.run(report)
     for line in report.warnings():
         log.warning("%s", line)
@@ -98,10 +98,12 @@ def _reported(report: PackReport) -> Iterator[None]:
 class _PackOf:
     """A pack of one storage: the child, and the locks that it needs."""
 
-    def __init__(self, storage: Any, files: PackFiles, stop: bytes, gc: bool) -> None:
+    def __init__(
+        self, storage: Any, files: PackFiles, child: PackProcess, stop: bytes, gc: bool
+    ) -> None:
         self.storage = storage
         self.files = files
-        self.child = PackProcess()
+        self.child = child
         self.job = {
             "path": str(files.path),
             "end": storage.getSize(),

@@ -23,6 +23,7 @@ from zmount.filestorage.cores import chosen
 from zmount.filestorage.format import FIRST, MAX_TID, new_cursor, words
 from zmount.filestorage.objects import Found, scan
 from zmount.filestorage.output import Measure, Output
+from zmount.filestorage.pickles import safe_referencesf
 from zmount.filestorage.reach import Reach
 from zmount.filestorage.source import BATCH, Source, raise_if_corrupt
 
@@ -68,10 +69,17 @@ class Figures:
 class Packing:
     """One pack of ``job``; its methods in the order of the module's list."""
 
-    def __init__(self, source: Source, job: Job, progress: Progress) -> None:
+    def __init__(
+        self,
+        source: Source,
+        job: Job,
+        progress: Progress,
+        referencesf: Callable[[bytes], list[bytes]] = safe_referencesf,
+    ) -> None:
         self.source = source
         self.job = job
         self.progress = progress
+        self.referencesf = referencesf
         self.core = chosen().copy
         self.found: Found
         self.reach: Reach
@@ -96,7 +104,10 @@ class Packing:
         )
         objects = self.found.table.count
         self.reach = Reach(
-            self.source, self.found, progress=lambda done: self.progress("mark", done, objects)
+            self.source,
+            self.found,
+            progress=lambda done: self.progress("mark", done, objects),
+            referencesf=self.referencesf,
         )
         if job.gc:
             self.reach.from_root()

@@ -21,6 +21,7 @@ from zmount.errors import PackRefused
 from zmount.filestorage.cores import chosen
 from zmount.filestorage.format import MAX_TID, new_cursor, words
 from zmount.filestorage.objects import Found
+from zmount.filestorage.pickles import safe_referencesf
 from zmount.filestorage.references import Batch, References
 from zmount.filestorage.source import BATCH, Source, raise_if_corrupt
 
@@ -54,7 +55,12 @@ class Reach:
     """
 
     def __init__(
-        self, source: Source, found: Found, *, progress: Progress = lambda walked: None
+        self,
+        source: Source,
+        found: Found,
+        *,
+        progress: Progress = lambda walked: None,
+        referencesf: Callable[[bytes], list[bytes]] = safe_referencesf,
     ) -> None:
         self.core = chosen().mark
         self._source = source
@@ -64,7 +70,10 @@ class Reach:
         self.walked = 0
         self._lost = 0
         self._dangling: list[Dangling] = []
-        self._walkers = (References(source), References(source))
+        self._walkers = (
+            References(source, referencesf=referencesf),
+            References(source, referencesf=referencesf),
+        )
         self._todo = words(2 * WAVE)
         self._depth = 0
         self._missing = words(WAVE)
