@@ -15,6 +15,7 @@ MAGIC_OF_PYTHON_2 = b"FS21"  # its strings are ambiguous: FileStorage refuses it
 FIRST = 4  # position of the first transaction
 TRANSACTION_HEADER = 23  # tid, length, status, lengths of user, description, extension
 DATA_HEADER = 42  # oid, tid, previous, transaction, 2 zero bytes, length of the pickles
+WRITTEN = ord(" ")  # the status of a transaction that no pack has copied
 STATUSES = b" pu"  # written, packed, undone (by a ZODB of before 2004)
 VOTED = ord("c")  # the status of a transaction until it is finished
 MAX_TID = 2**64 - 1

@@ -147,11 +147,11 @@ def committed_end(source: Source, start: int = FIRST) -> int:
     position, end = start, source.end
     reason = 0
     while end - position >= TRANSACTION_HEADER + 8:
-        head = _read(source, position, TRANSACTION_HEADER)
+        head = read_at(source, position, TRANSACTION_HEADER)
         length = int.from_bytes(head[8:16], "big")
         if reason := _why_torn(head, end - position - 8):
             break
-        if _read(source, position + length, 8) != head[8:16]:
+        if read_at(source, position + length, 8) != head[8:16]:
             reason = 5
             break
         position += length + 8
@@ -185,10 +185,10 @@ def last_end(source: Source) -> int | None:
     for _ in range(BELIEVED):
         if top == FIRST:
             break
-        start = _start_before(source, top)
+        start = start_before(source, top)
         if start is None:
             return None
-        head = _read(source, start, TRANSACTION_HEADER)
+        head = read_at(source, start, TRANSACTION_HEADER)
         tid = int.from_bytes(head[:8], "big")
         is_voted = head[16] == VOTED and top == source.end
         if not (is_voted or head[16] in STATUSES) or tid >= after:
@@ -199,18 +199,18 @@ def last_end(source: Source) -> int | None:
     return end
 
 
-def _start_before(source: Source, end: int) -> int | None:
+def start_before(source: Source, end: int) -> int | None:
     """Return where the transaction that ends at END starts; None: nothing sound ends there."""
-    length = int.from_bytes(_read(source, end - 8, 8), "big")
+    length = int.from_bytes(read_at(source, end - 8, 8), "big")
     start = end - 8 - length
     if end - FIRST < TRANSACTION_HEADER + 8 or start < FIRST or length < TRANSACTION_HEADER:
         return None
-    head = _read(source, start, TRANSACTION_HEADER)
+    head = read_at(source, start, TRANSACTION_HEADER)
     is_same = int.from_bytes(head[8:16], "big") == length and header_length(head) <= length
     return start if is_same else None
 
 
-def _read(source: Source, position: int, count: int) -> bytes:
+def read_at(source: Source, position: int, count: int) -> bytes:
     """Read what may be cut off any moment: an aborted vote truncates the file.
 
     To touch a page of a mapping that is gone would kill the process.
@@ -224,10 +224,10 @@ def last_tid(source: Source, end: int) -> int:
     """Return the tid of the transaction that ends at END; 0 if there is none."""
     if end <= FIRST:
         return 0
-    start = _start_before(source, end)
+    start = start_before(source, end)
     if start is None:
         raise CorruptFile(source.path, end - 8, REASONS[5])
-    return int.from_bytes(_read(source, start, 8), "big")
+    return int.from_bytes(read_at(source, start, 8), "big")
 
 
 def count_records(source: Source) -> int:
