@@ -9,8 +9,8 @@ list of one of the known forms. It answers as ZODB.serialize.referencesf does, o
 not at all: what it does not understand exactly makes the record an unknown one,
 which the caller must hand to referencesf.
 
-It does understand records of Python 2 with strings that are not ASCII, which
-referencesf refuses.
+It does understand strings of Python 2 that are not ASCII, which referencesf
+refuses. Protocol 0, which ZODB never wrote, and EXT are left to referencesf.
 """
 
 try:
@@ -39,11 +39,6 @@ FOREIGN = 7  # a list: ["m", (database, oid, class)] or ["n", (database, oid)]
 ODD_LIST = 8
 KIND = 15
 SHIFT = 4
-
-BYTE = 0  # how a number of the memo is written
-LONG = 1
-LINE = 2
-BAD_NUMBER = 0xFFFFFFFF
 
 IS_FOREIGN = 0  # a word of the memory: whether the record has a FOREIGN reference
 STACK = 1  # what follows in the memory: stack, marks and memo, of the same size
@@ -94,8 +89,8 @@ def _little_u32(source, pos):
 @cython.returns(cython.ulonglong)
 @cython.locals(source="const unsigned char[::1]", pos=cython.ulonglong, end=cython.ulonglong)
 def _after_line(source, pos, end):
-    """Return where the line at ``pos`` ends, its newline included; 0: it does not."""
-    while pos < end:
+    """Return where the line at ``pos`` ends, its newline included; 0: it does not, or pos is 0."""
+    while 0 < pos < end:
         pos += 1
         if source[pos - 1] == 10:
             return pos
@@ -152,43 +147,6 @@ def _tuple(word):
 
 
 @cython.cfunc
-@cython.inline
-@cython.nogil
-@cython.exceptval(check=False)
-@cython.returns(cython.ulonglong)
-@cython.locals(source="const unsigned char[::1]", pos=cython.ulonglong, end=cython.ulonglong)
-@cython.locals(kind=cython.int)
-def _after_number(source, pos, end, kind):
-    """Return where a number of the memo ends: a BYTE, a LONG or a LINE; 0: nowhere."""
-    if kind == BYTE:
-        return pos + 1 if end - pos >= 1 else 0
-    if kind == LONG:
-        return pos + 4 if end - pos >= 4 else 0
-    return _after_line(source, pos, end if end - pos < 10 else pos + 10)
-
-
-@cython.cfunc
-@cython.inline
-@cython.nogil
-@cython.exceptval(check=False)
-@cython.returns(cython.ulonglong)
-@cython.locals(source="const unsigned char[::1]", pos=cython.ulonglong, end=cython.ulonglong)
-@cython.locals(kind=cython.int, i=cython.ulonglong, number=cython.ulonglong)
-def _number(source, pos, end, kind):
-    """Return the number of the memo that stands there; BAD_NUMBER if it is none."""
-    if kind == BYTE:
-        return source[pos]
-    if kind == LONG:
-        return _little_u32(source, pos)
-    number = BAD_NUMBER if pos + 1 == end else 0
-    for i in range(pos, end - 1):
-        if source[i] < 48 or source[i] > 57:
-            return BAD_NUMBER
-        number = number * 10 + source[i] - 48
-    return number
-
-
-@cython.cfunc
 @cython.nogil
 @cython.exceptval(check=False)
 @cython.returns(cython.longlong)
@@ -231,12 +189,11 @@ def _record(source, pos, end, oids, found, memory):
             size = source[pos]
             word = _string(source, pos + 1, size, False)
             pos += 1 + size
-        elif op == 113 or op == 114 or op == 112:  # BINPUT, LONG_BINPUT, PUT
-            kind = BYTE if op == 113 else LONG if op == 114 else LINE
-            size = _after_number(source, pos, end, kind)
-            if size == 0 or n == STACK:
+        elif op == 113 or op == 114:  # BINPUT, LONG_BINPUT
+            size = 1 if op == 113 else 4
+            if left < size or n == STACK:
                 return UNKNOWN
-            at = _number(source, pos, size, kind)
+            at = source[pos] if op == 113 else _little_u32(source, pos)
             # picklers count up, from 0 or 1: no more than one entry is to be cleared
             if at > used + 1 or at >= room:
                 return UNKNOWN
@@ -245,42 +202,31 @@ def _record(source, pos, end, oids, found, memory):
             if at >= used:
                 used = at + 1
             memory[memo + at] = memory[n - 1]
-            pos = size
+            pos += size
             continue
-        elif op == 104 or op == 106 or op == 103:  # BINGET, LONG_BINGET, GET
-            kind = BYTE if op == 104 else LONG if op == 106 else LINE
-            size = _after_number(source, pos, end, kind)
-            if size == 0:
+        elif op == 104 or op == 106:  # BINGET, LONG_BINGET
+            size = 1 if op == 104 else 4
+            if left < size:
                 return UNKNOWN
-            at = _number(source, pos, size, kind)
+            at = source[pos] if op == 104 else _little_u32(source, pos)
             if at >= used or memory[memo + at] == NOTHING:
                 return UNKNOWN
             word = memory[memo + at]
-            pos = size
+            pos += size
         elif op == 40:  # MARK
             if mark == memo:
                 return UNKNOWN
             memory[mark] = n
             mark += 1
             continue
-        elif op == 78 or op == 125 or op == 136 or op == 137:  # NONE, EMPTY_DICT, true, false
+        elif op == 78 or op == 125 or op == 41 or op == 136 or op == 137:
+            # NONE, EMPTY_DICT, EMPTY_TUPLE, NEWTRUE, NEWFALSE
             pass
-        elif op == 75 or op == 130:  # BININT1, EXT1
-            if left < 1:
+        elif op == 75 or op == 77 or op == 74 or op == 71:  # BININT1, BININT2, BININT, BINFLOAT
+            size = 1 if op == 75 else 2 if op == 77 else 4 if op == 74 else 8
+            if left < size:
                 return UNKNOWN
-            pos += 1
-        elif op == 77 or op == 131:  # BININT2, EXT2
-            if left < 2:
-                return UNKNOWN
-            pos += 2
-        elif op == 74 or op == 132:  # BININT, EXT4
-            if left < 4:
-                return UNKNOWN
-            pos += 4
-        elif op == 71:  # BINFLOAT
-            if left < 8:
-                return UNKNOWN
-            pos += 8
+            pos += size
         elif op == 138:  # LONG1
             if left < 1 or source[pos] > left - 1:
                 return UNKNOWN
@@ -290,8 +236,7 @@ def _record(source, pos, end, oids, found, memory):
                 return UNKNOWN
             pos += 4 + _little_u32(source, pos)
         elif op == 99:  # GLOBAL
-            pos = _after_line(source, pos, end)
-            pos = _after_line(source, pos, end) if pos else 0
+            pos = _after_line(source, _after_line(source, pos, end), end)
             if pos == 0:
                 return UNKNOWN
         elif op == 81:  # BINPERSID
@@ -316,62 +261,49 @@ def _record(source, pos, end, oids, found, memory):
                 return UNKNOWN
             n -= size
             word = _tuple(memory[n])
-        elif op == 116 or op == 108 or op == 100 or op == 111 or op == 105:
-            # TUPLE, LIST, DICT, OBJ, INST: of what lies above the mark
+        elif op == 116 or op == 108 or op == 100 or op == 111 or op == 105 or op == 49:
+            # TUPLE, LIST, DICT, OBJ, INST, POP_MARK: of what lies above the mark
             if mark == marks or memory[mark - 1] > n:
                 return UNKNOWN
             mark -= 1
             size = n - memory[mark]
             n = memory[mark]
-            if op == 116:
-                if size:
-                    word = _tuple(memory[n])
+            if op == 49:
+                continue
+            if op == 116 and size:
+                word = _tuple(memory[n])
             elif op == 108:
                 word = _list(source, memory[n]) if size else EMPTY_LIST
-            elif op == 100:
-                if size % 2:
-                    return UNKNOWN
-            elif op == 111:
-                if size == 0:
-                    return UNKNOWN
-            else:
-                pos = _after_line(source, pos, end)
-                pos = _after_line(source, pos, end) if pos else 0
+            elif (op == 100 and size % 2) or (op == 111 and size == 0):
+                return UNKNOWN
+            elif op == 105:
+                pos = _after_line(source, _after_line(source, pos, end), end)
                 if pos == 0:
                     return UNKNOWN
-        elif op == 41:  # EMPTY_TUPLE
-            pass
         elif op == 93:  # EMPTY_LIST
             word = EMPTY_LIST
         elif op == 129 or op == 82:  # NEWOBJ, REDUCE
             if n < STACK + 2:
                 return UNKNOWN
             n -= 2
-        elif op == 117 or op == 101:  # SETITEMS, APPENDS
-            if mark == marks or memory[mark - 1] > n or memory[mark - 1] == STACK:
-                return UNKNOWN
-            mark -= 1
-            size = n - memory[mark]
-            n = memory[mark]
-            kind = memory[n - 1] & KIND
-            if op == 117:
-                if kind != OTHER or size % 2:
-                    return UNKNOWN
-            elif kind == EMPTY_LIST:
-                if size:
-                    memory[n - 1] = _list(source, memory[n])
-            elif kind != OTHER and kind < EMPTY_LIST:
-                return UNKNOWN
-            continue
-        elif op == 115 or op == 97:  # SETITEM, APPEND
+        elif op == 117 or op == 101 or op == 115 or op == 97:
+            # SETITEMS, APPENDS, SETITEM, APPEND
             size = 2 if op == 115 else 1
+            if op == 117 or op == 101:
+                if mark == marks or memory[mark - 1] > n:
+                    return UNKNOWN
+                mark -= 1
+                size = n - memory[mark]
             if n < STACK + 1 + size:
                 return UNKNOWN
             n -= size
             kind = memory[n - 1] & KIND
-            if op == 97 and kind == EMPTY_LIST:
-                memory[n - 1] = _list(source, memory[n])
-            elif kind != OTHER and (op == 115 or kind < EMPTY_LIST):
+            if kind == EMPTY_LIST and (op == 101 or op == 97):
+                if size:
+                    memory[n - 1] = _list(source, memory[n])
+            elif kind != OTHER and (kind < EMPTY_LIST or op == 117 or op == 115):
+                return UNKNOWN
+            if op == 117 and size % 2:
                 return UNKNOWN
             continue
         elif op == 98:  # BUILD
@@ -408,12 +340,6 @@ def _record(source, pos, end, oids, found, memory):
                 n -= 1
             else:
                 return UNKNOWN
-            continue
-        elif op == 49:  # POP_MARK
-            if mark == marks or memory[mark - 1] > n:
-                return UNKNOWN
-            mark -= 1
-            n = memory[mark]
             continue
         else:
             return UNKNOWN

@@ -24,6 +24,7 @@ REFUSED = (
     LookupError,
     MemoryError,
     RecursionError,
+    SystemError,  # zodbpickle makes a tuple of a negative length
     TypeError,
     UnpicklingError,
     ValueError,

@@ -171,7 +171,7 @@ class References:
         try:
             oids = self._referencesf(data)
         except REFUSED as why:
-            reason = f"its references cannot be read: {why or type(why).__name__}"
+            reason = f"its references cannot be read: {str(why) or type(why).__name__}"
             raise self._unreadable(position, reason) from None
         if any(len(oid) != 8 for oid in oids):
             raise self._unreadable(position, "it has a reference that is not 8 bytes long")
