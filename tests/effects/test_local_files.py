@@ -34,14 +34,14 @@ def test_an_interpreter_that_is_gone_is_named(script):
     path = script("#!/opt/zope/venv/bin/python3.9 -I\nimport sys\n")
 
     assert why_not_runnable(str(path)) == (
-        f"{path} needs /opt/zope/venv/bin/python3.9, which is not there"
+        f"{path} needs /opt/zope/venv/bin/python3.9, which cannot be run"
     )
 
 
 def test_an_interpreter_that_is_a_dangling_link_is_gone(script, tmp_path):
     (tmp_path / "python").symlink_to("/usr/bin/python2.3")
 
-    assert "python, which is not there" in why_not_runnable(str(script(f"#!{tmp_path}/python\n")))
+    assert "python, which cannot be run" in why_not_runnable(str(script(f"#!{tmp_path}/python\n")))
 
 
 def test_what_is_no_program_is_named(script, tmp_path):

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import sysconfig
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -188,7 +189,9 @@ def test_a_virtual_environment_whose_python_is_gone_is_said_once_for_each_progra
     found = judged(topology_of(tmp_path, f"venv {tmp_path}/venv\n{TOPOLOGY}"))
 
     assert [(finding.rule, finding.severity) for finding in found] == [(ENVIRONMENT, "error")] * 2
-    with pytest.raises(EnvironmentMissing, match=f"runwsgi needs {bin}/python, which is not there"):
+    with pytest.raises(
+        EnvironmentMissing, match=f"runwsgi needs {bin}/python, which cannot be run"
+    ):
         demand_valid(found)
 
 
@@ -314,3 +317,52 @@ def test_what_a_product_prints_when_it_is_imported_does_not_disturb(tmp_path: Pa
     text = TOPOLOGY.replace("<instance pub>", f"<instance pub>\n{said}")
 
     assert judged(topology_of(tmp_path, text)) == []
+
+
+@pytest.fixture
+def without_zmount(tmp_path: Path) -> Path:
+    """A virtual environment with all that ours has but zmount."""
+    bin = _environment(tmp_path, sys.executable)
+    venv = bin.parent
+    (venv / "pyvenv.cfg").write_text(Path(sys.prefix, "pyvenv.cfg").read_text())
+    ours = Path(sysconfig.get_path("purelib"))
+    theirs = venv / ours.relative_to(sys.prefix)
+    theirs.mkdir(parents=True)
+    for each in ours.iterdir():
+        if "zmount" not in each.name:
+            (theirs / each.name).symlink_to(each)
+    return venv
+
+
+def test_a_virtual_environment_without_zmount_has_not_the_packer_of_its_storages(
+    without_zmount: Path, tmp_path: Path
+):
+    topology = topology_of(tmp_path, f"venv {without_zmount}\n{TOPOLOGY}")
+
+    (finding,) = (one for one in judged(topology) if one.severity == "error")
+
+    assert finding.what == f"{without_zmount} has no zmount, whose packer its storages have"
+    assert finding.why == "zeo, pub cannot start"
+    assert finding.hint.startswith(f"{without_zmount}/bin/pip install zmount; or packer stock")
+    with pytest.raises(EnvironmentMissing):
+        demand_valid([finding])
+
+
+def test_with_the_stock_packer_it_needs_no_zmount(without_zmount: Path, tmp_path: Path):
+    topology = topology_of(tmp_path, f"packer stock\nvenv {without_zmount}\n{TOPOLOGY}")
+
+    assert [one for one in judged(topology) if one.severity == "error"] == []
+
+
+@pytest.mark.parametrize(
+    "packer", ["zmount.filestorage.packer.other", "nowhere.packer", "nowhere:packer", "os:x.y"]
+)
+def test_a_packer_that_is_not_installed_is_named_with_who_wants_it(packer: str, tmp_path: Path):
+    text = TOPOLOGY.replace("<storage content/>", f"<storage content>\npacker {packer}\n</storage>")
+    found = judged(topology_of(tmp_path, text))
+
+    if packer == "os:x.y":  # any expression: only its module can be looked at
+        assert found == []
+        return
+    (finding,) = found
+    assert f"has no {packer}, which is the packer of its storages: zeo cannot" in str(finding)

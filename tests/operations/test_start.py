@@ -192,7 +192,7 @@ def test_a_program_whose_python_is_gone_is_named_and_nothing_is_tried(
     (change,) = started(deployment)
 
     assert str(change.error) == (
-        f"zeo: {program} needs /usr/lib/python2.3/bin/python, which is not there"
+        f"zeo: {program} needs /usr/lib/python2.3/bin/python, which cannot be run"
     )
     assert not (deployment.directory / "zeo/log/zdaemon.log").exists()
 

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 def is_executable(path: PurePosixPath | str) -> bool:
     """True if PATH is a file that we may run."""
-    return Path(path).is_file() and os.access(path, os.X_OK)
+    return os.access(path, os.X_OK) and Path(path).is_file()  # which raises where access says no
 
 
 def why_not_runnable(program: PurePosixPath | str) -> str:
@@ -21,7 +21,7 @@ def why_not_runnable(program: PurePosixPath | str) -> str:
         return f"there is no program {program}"
     interpreter = _interpreter(program)
     if interpreter and not is_executable(interpreter):
-        return f"{program} needs {interpreter}, which is not there"
+        return f"{program} needs {interpreter}, which cannot be run"
     return ""
 
 
