@@ -110,8 +110,59 @@ def _ask_copy(core: ModuleType) -> None:
     assert [word >> 4 for word in table[1:4:2]] == [packed_at + 23, packed_at + 23 + 50]
 
 
+def _ask_records(core: ModuleType) -> None:
+    """Two transactions, forwards and backwards, and one whose lengths differ."""
+    second_at = 4 + 23 + 44 + 50 + 8
+    source = b"FS30" + _packed_transaction(
+        1,
+        b" ",
+        _data_record(_numbers(0, 1), 0, 4, b"aa", 0),
+        _data_record(_numbers(258, 1), 0, 4, b"", 0),
+    )
+    source += _packed_transaction(2, b"p", _data_record(_numbers(0, 2), 27, second_at, b"", 27))
+    first = [0, 27, 2, 0, 0, 4, 258, 71, 0, 0, 0, 4]
+    second = [0, second_at + 23, 0, 27, 27, second_at]
+    assert len(first + second) == 3 * core.RECORD_FIELDS
+    cursor, records = array("Q", bytes(8 * core.CURSOR_FIELDS)), array("Q", bytes(8 * 24))
+    cursor[core.POSITION] = 4
+    assert core.scan(source, cursor, len(source), 2, records) == 3
+    assert records[:18].tolist() == first + second, "the records are others"
+    assert cursor.tolist() == [len(source), 0, len(source) - 8, 2, 2, 3, 0, 0, 1]
+    cursor = array("Q", [len(source), *bytes(core.CURSOR_FIELDS - 1)])
+    assert core.scan_back(source, cursor, 4, 0, records) == 3
+    assert records[:18].tolist() == second + first, "the records are others backwards"
+    cursor = array("Q", [4, *bytes(core.CURSOR_FIELDS - 1)])
+    assert core.scan(source[:-1] + b"!", cursor, len(source), 2, records) == 2
+    assert (cursor[core.ERROR], cursor[core.ERROR_AT]) == (5, second_at)
+
+
+def _ask_mark(core: ModuleType) -> None:
+    """Three objects, one of them undone; what is reached; the sorted index."""
+    table, todo, missing = array("Q", bytes(2 * 8 * 16)), array("Q", bytes(32)), array("Q", [9] * 4)
+    records = array("Q", [513, 27, 2, 0, 0, 4, 7, 71, 0, 0, 0, 4, 513, 130, 2, 0, 27, 107])
+    records.extend([1 << 63, 200, 2, 0, 0, 107])
+    assert core.note(table, records, 4) == 3
+    words = [core.word_of(table, oid) for oid in (513, 7, 1 << 63, 8)]
+    assert words == [130 << 4, 71 << 4 | core.GONE, 200 << 4, 0], f"{words}"
+    oids = array("Q", [7, 513, 8, 513])
+    assert core.reach(table, oids, 4, todo, 0, missing) == (1, 2)
+    assert (todo[0], missing[:2].tolist()) == (130, [0, 2])
+    pairs, scratch, counts = array("Q", bytes(48)), array("Q", bytes(48)), array("Q", bytes(2048))
+    assert core.pairs_of(table, 0, pairs) == 3
+    for digit in range(8):
+        if core.sort_pass(pairs, scratch, counts, digit):
+            pairs, scratch = scratch, pairs
+    assert pairs.tolist() == [7, 71, 513, 130, 1 << 63, 200], "the order is another"
+    assert core.same_prefix(pairs, 0) == 2
+    out = bytearray(16)
+    core.bucket(pairs, 0, 2, out)
+    assert out == b"\0\7\2\1" + _numbers(71)[2:] + _numbers(130)[2:]
+
+
 # name of the core: a function that asks it and raises AssertionError at a wrong answer
 SELF_TESTS: dict[str, Callable[[ModuleType], None]] = {
+    "records": _ask_records,
+    "mark": _ask_mark,
     "references": _ask_references,
     "copy": _ask_copy,
 }
