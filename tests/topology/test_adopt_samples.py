@@ -10,6 +10,7 @@ from real_schemas import zope_settings
 
 from zmount.topology.adopt.notes import Notes
 from zmount.topology.adopt.reading import read_conf
+from zmount.topology.storages import PACKER
 
 SAMPLES = {
     "plone": (
@@ -218,3 +219,39 @@ def test_one_tls_section_is_said_once_for_all_instances(tmp_path: Path):
 
     assert_same_settings(found, [path.read_text() for path in (zeo, other, web)])
     assert found.text.count("<ssl>") == 2
+
+
+def test_a_deployment_keeps_filestorages_own_packer_until_its_administrator_wants_another(
+    tmp_path: Path,
+):
+    found = reproduce(tmp_path, DATA / "mkwsgiinstance/etc/zope.conf")
+
+    assert "\npacker stock\n" in found.text
+    assert "packer" not in found.zope_confs[0]
+
+
+def test_a_deployment_with_zmounts_packer_need_not_say_so(tmp_path: Path):
+    conf = tmp_path / "etc" / "zope.conf"
+    conf.parent.mkdir()
+    conf.write_text(
+        f"instancehome {tmp_path}\n<zodb_db main>\n  mount-point /\n  <filestorage>\n"
+        f"    path {tmp_path}/var/Data.fs\n    packer {PACKER}\n  </filestorage>\n</zodb_db>\n"
+    )
+
+    found = reproduce(tmp_path, conf)
+
+    assert "packer" not in found.text
+    assert f"packer {PACKER}\n" in found.zope_confs[0]
+
+
+def test_a_packer_of_a_storages_own_is_kept(tmp_path: Path):
+    conf = tmp_path / "zeo.conf"
+    conf.write_text(
+        "<zeo>\n  address 8100\n</zeo>\n"
+        "<filestorage a>\n  path /d/a.fs\n  packer zc.FileStorage:packer\n</filestorage>\n"
+        "<filestorage b>\n  path /d/b.fs\n</filestorage>\n"
+    )
+
+    found = reproduce(tmp_path, conf)
+
+    assert_same_settings(found, [conf.read_text()])

@@ -27,6 +27,7 @@ from zmount.topology.instances import Replica
 from zmount.topology.managers import boot_service
 from zmount.topology.places import Place
 from zmount.topology.processes import Process, processes
+from zmount.topology.storages import PACKER
 from zmount.topology.topology import Topology
 
 ENVIRONMENT = "environment-missing"  # the rule of what is not installed
@@ -158,16 +159,24 @@ def _in_venv(
         return
     has = {program for program in ("runzeo", "runwsgi") if (Path(venv) / "bin" / program).exists()}
     readers = (("zeo",) if "runzeo" in has else ()) + (("zope", "ini") if "runwsgi" in has else ())
-    products = _products(inmates)
+    products, packers = _products(inmates), _packers(inmates, theirs)
     answer = _ask(
         python,
-        {**_request(theirs, *readers), "importable": list(products)},
+        {
+            **_request(theirs, *readers),
+            "importable": list(products),
+            "packers": list(packers) if readers else [],  # else ZODB itself is missing
+        },
         python_path=[process.environment.text("PYTHONPATH") for process in inmates],
     )
     yield from _findings(answer)
     for wrong in answer:
-        if not wrong["path"]:
-            name = wrong["what"]
+        name = wrong["what"]
+        if wrong["path"]:
+            continue
+        if name in packers:
+            yield _no_packer(venv, name, packers[name])
+        else:
             package, _, file = name.partition(":")
             what = f"package {package}" + (f" with a file {file}" if file else "")
             hint = f"{venv}/bin/pip install {package}"
@@ -184,6 +193,32 @@ def _products(inmates: list[Process]) -> dict[str, list[Process]]:
             for name in dict.fromkeys((*instance.products, *zcml)):
                 wanted.setdefault(name, []).append(process)
     return wanted
+
+
+def _packers(inmates: list[Process], files: tuple[GeneratedFile, ...]) -> dict[str, list[Process]]:
+    """Return the packers that FILES name, and who opens storages with them.
+
+    ZODB looks for a packer when it opens the storage: no schema does.
+    """
+    wanted: dict[str, list[Process]] = {}
+    for file in files:
+        if file.reader not in ("zeo", "zope"):
+            continue
+        keys = (line.strip().partition(" ") for line in file.text.splitlines())
+        for name in dict.fromkeys(value for key, _, value in keys if key == "packer"):
+            openers = [process for process in inmates if process.name in file.processes]
+            wanted.setdefault(name, []).extend(openers)
+    return wanted
+
+
+def _no_packer(venv: PurePosixPath, name: str, wanting: list[Process]) -> Finding:
+    if name == PACKER:
+        what = f"{venv} has no zmount, whose packer its storages have"
+        hint = f"{venv}/bin/pip install zmount; or packer stock, in zmount.conf"
+    else:
+        what = f"{venv} has no {name}, which is the packer of its storages"
+        hint = "install it there; or packer stock, in zmount.conf"
+    return _missing(wanting, what, hint)
 
 
 def _request(files: tuple[GeneratedFile, ...], *readers: str) -> dict[str, Any]:

@@ -15,7 +15,14 @@ from zmount.topology.said import Said, is_none, key_options, path_in
 from zmount.topology.sections import RawSection
 from zmount.topology.sessions import SessionData
 from zmount.topology.sites import Site
-from zmount.topology.storages import FILESTORAGE_KEYS, PackPolicy, Role, Storage
+from zmount.topology.storages import (
+    FILESTORAGE_KEYS,
+    PACKER,
+    STOCK_PACKER,
+    PackPolicy,
+    Role,
+    Storage,
+)
 from zmount.topology.zeo import ZeoServer
 
 
@@ -133,9 +140,11 @@ class Storages:
 
     def _options(self, section: Any) -> Options:
         options = key_options(section, FILESTORAGE_KEYS)
-        if "packer" not in options and self.said.top.packer:
-            options = Options((*options.items_, ("packer", (self.said.top.packer,))))
-        return options
+        packer = options.text("packer") or self.said.top.packer or PACKER
+        options = options.without("packer")
+        if packer == STOCK_PACKER:
+            return options
+        return Options((*options.items_, ("packer", (packer,))))
 
     def _pack(self, section: Any) -> PackPolicy:
         days = (section.pack_days if section is not None else None) or self.said.top.pack_days

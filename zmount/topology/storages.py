@@ -12,6 +12,8 @@ from zmount.topology.places import NOWHERE, Place
 from zmount.topology.sections import RawSection
 from zmount.topology.zeo import ZeoServer
 
+PACKER = "zmount.filestorage.packer.pack"  # of every FileStorage that names no other
+STOCK_PACKER = "stock"  # what zmount.conf calls FileStorage's own
 FILESTORAGE_KEYS = frozenset("create read-only quota packer pack-gc pack-keep-old".split())
 
 Role = Literal["plain", "production", "staging", "session", "root"]

@@ -3,13 +3,13 @@
 Reads a request as JSON on stdin and writes the verdict as JSON on stdout::
 
     {"files": [{"path": ..., "reader": "zeo|zope|zdaemon|ini", "text": ...}],
-     "importable": ["Products.Sessions", "our.policy:configure.zcml", ...]}
+     "importable": ["Products.Sessions", "our.policy:configure.zcml", ...],
+     "packers": ["zmount.filestorage.packer.pack", ...]}
 
     [{"path": ..., "line": 0, "what": ...}]
 
-``path`` is "" where a package, or the file in it, is not there; ``line`` is 0 for the file as
-a whole. Nothing on disk is looked at: directories and certificates may be still
-to come.
+``path`` is "" where a package, the file in it or a packer is not there; ``line`` is 0 for the
+file as a whole. Nothing on disk is looked at: directories and certificates may be still to come.
 """
 
 from __future__ import annotations
@@ -48,6 +48,9 @@ def verdict(request: dict[str, Any]) -> list[Wrong]:
             wrong.append({"path": file["path"], "line": line, "what": what})
     for name in request.get("importable", ()):
         if not _is_importable(name):
+            wrong.append({"path": "", "line": 0, "what": name})
+    for name in request.get("packers", ()):
+        if not _is_packer(name):
             wrong.append({"path": "", "line": 0, "what": name})
     return wrong
 
@@ -208,6 +211,19 @@ def _is_importable(name: str) -> bool:
         return spec is not None
     places = spec.submodule_search_locations or [str(Path(spec.origin or "").parent)]
     return any(Path(place, file).exists() for place in places)
+
+
+def _is_packer(name: str) -> bool:
+    """True if ZODB.config finds the function NAME when a storage is opened."""
+    module, colon, expression = name.partition(":")
+    if not colon:
+        module, _, expression = name.rpartition(".")
+    try:
+        found = importlib.import_module(module)
+    except (ImportError, ValueError):
+        return False
+    # what is no name is evaluated there: the module is all that can be judged
+    return not expression.isidentifier() or hasattr(found, expression)
 
 
 def _line(text: str, section: str) -> int:

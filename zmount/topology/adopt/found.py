@@ -8,6 +8,7 @@ from pathlib import PurePosixPath
 from zmount.topology.options import Options
 from zmount.topology.places import NOWHERE, Place
 from zmount.topology.sections import RawSection
+from zmount.topology.storages import PACKER, STOCK_PACKER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,3 +142,12 @@ class Deployment:
     servers: tuple[Server, ...]
     zopes: tuple[Zope, ...]
     imports: tuple[str, ...]
+
+    @property
+    def packer(self) -> str:
+        """What the top says of packers: zmount's if all files name it, else FileStorage's own."""
+        served = (storage for server in self.servers for storage in server.storages)
+        opened = (database.storage for zope in self.zopes for database in zope.databases)
+        sections = [each for each in (*served, *opened) if each.type == "filestorage"]
+        names_it = [each.get("packer") == PACKER for each in sections]
+        return PACKER if all(names_it) else STOCK_PACKER

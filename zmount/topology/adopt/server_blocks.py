@@ -53,7 +53,7 @@ def served_block(
     server = next(each for each in deployment.servers if each.name == storage.server)
     section = _with_absolute_paths(storage.section, server.directory, notes)
     default = deployment.directory / "var" / storage.name
-    files = filestorage_keys(section, default, deployment.directory, notes)
+    files = filestorage_keys(section, default, deployment, notes)
     made = block("storage", storage.name, keys=Options((*keys, *files.items_)))
     return made if made.keys or not site else None
 
@@ -67,20 +67,18 @@ def local_block(
     keys = one("server", "none") if deployment.servers and not is_root else ()
     if section.type != "filestorage":
         return block("storage", mount.storage, keys=Options(keys), sections=(_raw(section),))
-    base = deployment.directory
-    default = home / "var" if is_root else base / "var" / mount.storage
-    files = filestorage_keys(_with_absolute_paths(section, home, notes), default, base, notes)
+    default = home / "var" if is_root else deployment.directory / "var" / mount.storage
+    files = filestorage_keys(_with_absolute_paths(section, home, notes), default, deployment, notes)
     made = block("storage", mount.storage, keys=Options((*keys, *files.items_)))
     return made if made.keys or not is_root else None
 
 
 def filestorage_keys(
-    section: RawSection, default: PurePosixPath, base: PurePosixPath, notes: Notes
+    section: RawSection, default: PurePosixPath, deployment: Deployment, notes: Notes
 ) -> Options:
     """Return what a ``<filestorage>`` says beyond what zmount implies.
 
-    DEFAULT is the directory that zmount expects its files in, BASE the one that
-    paths of zmount.conf are relative to.
+    DEFAULT is the directory that zmount expects its files in.
 
     :raises AdoptError: SECTION has no path
     """
@@ -91,6 +89,7 @@ def filestorage_keys(
     if "path" not in keys:
         raise AdoptError(f"{section.place}: <filestorage> has no path")
     path, blobs = PurePosixPath(keys.text("path")), keys.text("blob-dir")
+    base = deployment.directory
     said: Keys = ()
     if path != default / "Data.fs":
         said += one("path", within(path, base))
@@ -98,6 +97,8 @@ def filestorage_keys(
         said += one("blob-dir", "none")
     elif PurePosixPath(blobs) != path.parent / "blobs":
         said += one("blob-dir", within(blobs, base))
+    if keys.text("packer") == deployment.packer:
+        keys = keys.without("packer")
     return Options((*said, *keys.only(FILESTORAGE_KEYS).items_))
 
 

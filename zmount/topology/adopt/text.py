@@ -11,6 +11,7 @@ from zmount.topology.adopt.writing import conf_text, key_line
 from zmount.topology.findings import Finding
 from zmount.topology.options import Secret
 from zmount.topology.sections import RawSection
+from zmount.topology.storages import STOCK_PACKER
 
 _KNOWN = frozenset(
     "zeo site session storage instance database client mount environment dos-protection "
@@ -45,6 +46,9 @@ def written(
         parts.append(key_line("venv", deployment.venv))
     if deployment.user:
         parts.append(key_line("user", deployment.user))
+    if deployment.packer == STOCK_PACKER:
+        parts.append("# FileStorage's own packer, as before; without this line, zmount's")
+        parts.append(key_line("packer", STOCK_PACKER))
     text = "\n".join(parts) + "\n"
     before = ""
     for section in sections:
