@@ -69,7 +69,7 @@ def open_without_index(clock: Clock, path: str) -> Figures:
 
 def build_index(clock: Clock, path: str) -> Figures:
     """Build and save the index of a FileStorage with zmount."""
-    from zmount.filestorage.index import build_index as build
+    from zmount.filestorage.reindex import build_index as build
 
     Path(f"{path}.index").unlink()
     with clock.running():

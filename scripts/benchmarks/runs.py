@@ -21,7 +21,6 @@ from benchmarks.databases import Sample
 
 MEASURED = Path(__file__).with_name("measured.py")
 MEMORY_EVERY_S = 0.005
-REPORT = ".pack-report"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +47,6 @@ class Run:
     memory_bytes: int
     figures: dict[str, Any]
     digest: str
-    report: dict[str, Any] | None
 
 
 Runs = dict[str, list[Run]]
@@ -134,13 +132,14 @@ def measure(job: Job, path: Path, digest: Callable[[Path], str]) -> Run:
     if process.returncode:
         raise click.ClickException(f"{job.label}: exit status {process.returncode}")
     figures = json.loads(output.splitlines()[-1])
-    report = Path(f"{path}{REPORT}")
+    report = Path(f"{path}.pack-report")
+    if report.exists():
+        say(report.read_text().rstrip())
     return Run(
         seconds=figures.pop("seconds"),
         memory_bytes=memory.growth_bytes,
         figures=figures,
         digest=digest(path),
-        report=json.loads(report.read_text()) if report.exists() else None,
     )
 
 

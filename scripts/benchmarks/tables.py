@@ -7,6 +7,8 @@ import platform
 from collections.abc import Sequence
 from importlib.metadata import version
 
+from zmount.filestorage.cores import chosen
+
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], texts: int = 1) -> str:
     """Return a table; its first columns, so many TEXTS, are texts, the others numbers."""
@@ -27,6 +29,6 @@ def machine(rounds: int) -> str:
     load = os.getloadavg()
     return (
         f"Medians of {rounds} alternating rounds, page cache warm; Python "
-        f"{platform.python_version()}, ZODB {version('ZODB')}, {os.cpu_count()} cores, "
-        f"{platform.machine()}, load average {load[1]:.1f} over 5 minutes."
+        f"{platform.python_version()}, ZODB {version('ZODB')}, {chosen()}; {os.cpu_count()} "
+        f"processor cores, {platform.machine()}, load average {load[1]:.1f} over 5 minutes."
     )
