@@ -10,7 +10,8 @@ from __future__ import annotations
 import base64
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -38,10 +39,14 @@ OIDS = tuple(map(p64, (0, 1, 2, 3, 0x10001, 0x10002, 0x1_0000_0001, 2**63 + 5)))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ref:
-    """A reference to one of the objects that there are: the ``number``-th, counted around."""
+    """A reference to one of the objects that there are: the ``number``-th, counted around.
 
-    kind: str
-    number: int
+    With an ``oid`` it is to that object, be it there or not.
+    """
+
+    kind: str = "class"
+    number: int = 0
+    oid: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,6 +181,21 @@ class Writer:
                 self.blob_oids.add(oid)
         return True
 
+    @contextmanager
+    def held_commit(self, *steps: Step) -> Iterator[None]:
+        """Begin a transaction, which has the commit lock; it is committed at the end."""
+        self.number += 1
+        transaction = TransactionMetaData(description=f"number {self.number}")
+        self.storage.tpc_begin(transaction, tid_at(self.number))
+        changed: dict[bytes, bool] = {}
+        self.number -= 1
+        for step in steps:
+            self._do(step, transaction, changed)
+        yield
+        self.storage.tpc_vote(transaction)
+        self.storage.tpc_finish(transaction)
+        self.number += 1
+
     def _do(self, step: Step, transaction: Any, changed: dict[bytes, bool]) -> None:
         if isinstance(step, Undo):
             self._undo(step, transaction, changed)
@@ -199,7 +219,7 @@ class Writer:
         self, oid: bytes, serial: bytes, step: Store, transaction: Any, changed: dict[bytes, bool]
     ) -> None:
         there = sorted({*self.serials, *changed} - {oid}) or [oid]
-        refs = tuple((ref.kind, there[ref.number % len(there)]) for ref in step.refs)
+        refs = tuple((ref.kind, ref.oid or there[ref.number % len(there)]) for ref in step.refs)
         state = f"{self.number + 1}" + "x" * step.size
         if step.twice:
             first = record(refs, "first " + state if step.other_data else state)
@@ -272,9 +292,17 @@ def fast_directory(tmp_path: Path) -> Path:
     return memory if memory.is_dir() and os.access(memory, os.W_OK) else tmp_path
 
 
+def wait_until(is_so: Callable[[], bool], what: str, timeout_s: float = 30) -> None:
+    """Wait until IS_SO returns something true."""
+    until = time.monotonic() + timeout_s
+    while not is_so():
+        assert time.monotonic() < until, f"not within {timeout_s} s: {what}"
+        time.sleep(0.002)
+
+
 # what is rare in a database is frequent here
 numbers = st.integers(0, 7)
-references = st.builds(Ref, kind=st.sampled_from(KINDS), number=numbers)
+references = st.builds(Ref, kind=st.sampled_from(KINDS), number=numbers, oid=st.just(b""))
 stores = st.builds(
     Store,
     number=numbers,

@@ -318,6 +318,12 @@ class _Copier:
         self.text += data or p64(back)
 
 
+def is_refused(path: Path, stop: bytes, *, gc: bool) -> bool:
+    """Return whether all would be garbage: there are objects at STOP, but no root."""
+    there = current(read(path).until(stop))
+    return gc and bool(there) and z64 not in there
+
+
 def is_written_otherwise(path: Path, stop: bytes, *, gc: bool) -> bool:
     """Return whether stock writes other bytes that mean the same.
 

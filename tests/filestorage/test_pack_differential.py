@@ -31,6 +31,7 @@ from hypothesis import HealthCheck, event, given, note, settings
 from hypothesis import strategies as st
 from pack_rule import (
     broken_promises,
+    is_refused,
     is_written_otherwise,
     packed,
     packs_by_rule,
@@ -41,10 +42,12 @@ from pack_rule import (
 from packers import IS_STOCK, packer_here
 from ZODB.blob import is_blob_record
 from ZODB.FileStorage import FileStorage
+from ZODB.FileStorage.FileStorage import FileStorageError
 from ZODB.fsIndex import fsIndex
 from ZODB.serialize import referencesf
 from ZODB.utils import p64
 
+from zmount.errors import PackRefused
 from zmount.filestorage.cores import VARIABLE, chosen
 from zmount.filestorage.output import Output
 from zmount.filestorage.packing import Job, Packing
@@ -95,7 +98,7 @@ def in_process(storage: Any, references: Any, stop: bytes, gc: bool) -> Any:
         packing.survey()
         if packing.is_redundant:
             return None
-        with Output(new) as output:
+        with Output(new, path) as output:
             if packing.frees_nothing(output):
                 new.unlink()
                 return None
@@ -129,7 +132,7 @@ class Result:
         try:
             self.storage.pack(time_after(after), referencesf, gc=gc)
         except Exception as error:  # whatever stock may raise
-            if packer is not stock:
+            if packer is not stock and not isinstance(error, (FileStorageError, PackRefused)):
                 raise
             self.error = error
         if self.error is not None and self.storage._commit_lock.locked():
@@ -177,9 +180,13 @@ def compare(directory: Path, packer: Packer, history: History, before: int, gc: 
         note("\n".join(writer.log))
         after = max(writer.number - before, -1)
         note(f"packed to after {after}, gc {gc}")
+        if is_refused(writer.path, stop_after(after), gc=gc):
+            must_refuse(writer, directory / "refused", packer, after)
+            return "refused"
         owed = promised(read(writer.path), stop_after(after), gc=gc)
         ours = Result(writer, directory / "ours", packer, after, gc)
         results.append(ours)
+        assert ours.error is None
         must_be_as_the_rule_says(ours, writer, stop_after(after), gc)
         assert broken_promises(ours.storage, owed) == []
         assert ours.missing_blobs() == []
@@ -200,6 +207,15 @@ def compare(directory: Path, packer: Packer, history: History, before: int, gc: 
         writer.close()
         shutil.rmtree(directory)
         directory.mkdir()
+
+
+def must_refuse(writer: Writer, directory: Path, packer: Packer, after: int) -> None:
+    """Check that nothing is packed, and nothing is touched; stock raises a KeyError there."""
+    refused = Result(writer, directory, packer, after, gc=True)
+    refused.storage.close()
+    assert "there is no root object" in str(refused.error)
+    assert refused.text == writer.path.read_bytes()
+    assert refused.blobs == blob_files(writer.blob_dir)
 
 
 def must_be_as_the_rule_says(ours: Result, writer: Writer, stop: bytes, gc: bool) -> None:
