@@ -123,20 +123,26 @@ def note_targets(targets, records, count):
 
 
 @cython.locals(old="unsigned long long[::1]", new="unsigned long long[::1]")
-@cython.locals(first=cython.ulonglong, last=cython.ulonglong)
+@cython.locals(first=cython.ulonglong, last=cython.ulonglong, stride=cython.ulonglong)
 @cython.locals(i=cython.ulonglong, at=cython.ulonglong, mask=cython.ulonglong)
-@cython.locals(added=cython.ulonglong)
-def merge(old, new, first, last):
+@cython.locals(added=cython.ulonglong, number=cython.ulonglong, old_mask=cython.ulonglong)
+def merge(old, new, first, last, stride=1):
     """Take what the slots ``first`` to ``last`` of ``old`` hold into ``new``.
 
     The later position wins. ``new`` must have room. Return how many were new.
+
+    :param stride: an odd number, by which 64 slots at a time are spread. For they
+        come in the order of their hashes: into a table that is not much larger
+        than needed they would all go to the same region, and crowd it
     """
     mask = len(new) // 2 - 1
-    if last > cython.cast(cython.ulonglong, len(old)) // 2:
+    old_mask = len(old) // 2 - 1
+    if last > old_mask + 1:
         raise ValueError(f"there is no slot {last}")
     added = 0
     with cython.nogil:
-        for i in range(first, last):
+        for number in range(first, last):
+            i = ((((number >> 6) * stride) << 6) | (number & 63)) & old_mask
             if old[2 * i + 1]:
                 at = _slot(new, mask, old[2 * i])
                 if new[at + 1] == 0:

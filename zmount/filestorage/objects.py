@@ -21,6 +21,7 @@ from zmount.filestorage.format import FIRST, MAX_TID, new_cursor, words
 from zmount.filestorage.source import BATCH, Source, raise_if_corrupt
 
 SLOTS = 1 << 13  # of a new table; it doubles when three quarters are taken
+STRIDE = 0x9E3779B1  # spreads the slots of one table that another takes in
 TWO_THREADS_FROM = 1 << 24  # bytes: below it a second thread costs more than it brings
 CLAIM = 1 << 24  # bytes that a thread takes for itself at a time
 
@@ -81,7 +82,8 @@ class Table:
         # in parts: most of its keys are known here, so room for all would be twice too much
         for first in range(0, size, SLOTS):
             self.make_room(SLOTS)
-            self.count += self.core.merge(other.slots, self.slots, first, first + SLOTS)
+            last = min(first + SLOTS, size)
+            self.count += self.core.merge(other.slots, self.slots, first, last, STRIDE)
         other.slots, other.count = words(2 * SLOTS), 0
 
 
@@ -202,6 +204,14 @@ class _Scanner:
             self.targets.note_targets(self.batch, count)
         else:
             self.table.note(self.batch, count)
+
+    def heed_cursor(self) -> None:
+        """Take in what the cursor says of the transactions that it passed, also of empty ones.
+
+        :raises CorruptFile: it met something damaged
+        """
+        raise_if_corrupt(self.source.path, self.cursor)
+        if not self.is_after:
             self.is_unpacked |= bool(self.cursor[self.core.IS_UNPACKED])
 
     def tell(self, found: Found) -> None:
@@ -231,7 +241,7 @@ class _Forwards(_Scanner):
         """Take a batch of transactions that begin before LIMIT; return whether there was one."""
         until = MAX_TID if self.is_after else self.until
         count = self.core.scan(self.source.buffer, self.cursor, self.end, until, self.batch, limit)
-        raise_if_corrupt(self.source.path, self.cursor)
+        self.heed_cursor()
         if count:
             self.take(count)
         elif self.position < limit and not self.is_after:
@@ -269,7 +279,7 @@ class _Backwards(_Scanner):
         count = self.core.scan_back(
             self.source.buffer, self.cursor, FIRST, after, self.batch, limit
         )
-        raise_if_corrupt(self.source.path, self.cursor)
+        self.heed_cursor()
         if count:
             self.take(count)
         elif self.is_after and self.position > max(limit, FIRST) and not self._is_next_after():
