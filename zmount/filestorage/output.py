@@ -17,6 +17,7 @@ from types import TracebackType
 from zmount.filestorage.index import own_as
 
 BUFFER = 1 << 22  # bytes; two of them
+WRITTEN_AT_ONCE = 1 << 16  # bytes: below it another thread costs more than it brings
 WRITE_BACK = 1 << 23  # bytes between two requests to begin with the disk
 _SYNC_FILE_RANGE_WRITE = 2  # linux/fs.h: start, do not wait
 
@@ -84,7 +85,10 @@ class Output:
         """Write the first COUNT bytes of the buffer; another buffer takes its place."""
         self._wait()
         full, self.buffer, self._other = self.buffer, self._other, self.buffer
-        self._pending = self._thread.submit(self._write, full, count)
+        if count < WRITTEN_AT_ONCE:
+            self._write(full, count)
+        else:
+            self._pending = self._thread.submit(self._write, full, count)
         self.size += count
 
     def sync(self) -> None:

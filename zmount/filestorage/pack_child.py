@@ -31,8 +31,10 @@ import threading
 import time
 from base64 import b64encode
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +48,9 @@ from zmount.filestorage.packing import Job, Packing, SurveyOutdated
 from zmount.filestorage.pickles import REFUSED, safe_referencesf
 from zmount.filestorage.source import open_source
 
+NextOrder = Callable[[], dict[str, Any]]
+Behind = Callable[[Callable[[], Any]], Any]  # does it at a lower priority
+
 ATTEMPTS = 4  # surveys, while commits keep on bringing garbage back
 INDEX_ENTRY = 9  # bytes in an index for each object
 NICE = 10  # so much behind the server whose storage it is
@@ -56,11 +61,10 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 def main(parent: int) -> None:
     """Do what the process PARENT says on the standard input."""
     _die_with(parent)
-    with suppress(OSError):
-        os.nice(NICE)
     orders = _orders()
+    work = ThreadPoolExecutor(1, "work", initializer=_step_back)
     try:
-        _pack(orders.get)
+        _pack(orders.get, lambda step: work.submit(step).result())
     except ZMountError as why:
         _answer("error", message=str(why), kind=type(why).__name__)
     except OSError as why:
@@ -74,6 +78,15 @@ def _die_with(parent: int) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(1)  # it died before the call
+
+
+def _step_back() -> None:
+    """Let this thread, and those that it starts, run when nobody else wants to.
+
+    The thread that finishes stays as it is: the commit lock is held then.
+    """
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
 
 
 def _orders() -> queue.SimpleQueue[dict[str, Any]]:
@@ -94,7 +107,7 @@ def _answer(answer: str, **values: Any) -> None:
     sys.stdout.flush()
 
 
-def _pack(next_order: Callable[[], dict[str, Any]]) -> None:
+def _pack(next_order: NextOrder, behind: Behind) -> None:
     order = next_order()
     files = PackFiles(Path(order["path"]))
     progress = _Progress(files)
@@ -106,26 +119,18 @@ def _pack(next_order: Callable[[], dict[str, Any]]) -> None:
         wants_blobs=order["wants_blobs"],
     )
     if job.gc:
-        job = replace(job, foreign=foreign_oids(files.path, progress.note))
+        foreign = behind(lambda: foreign_oids(files.path, progress.note))
+        job = replace(job, foreign=foreign)
     referencesf = _Asking(next_order)
     for _ in range(ATTEMPTS):
         with ExitStack() as stack:
             source = stack.enter_context(open_source(job.path, job.end))
             packing = Packing(source, job, progress.note, referencesf)
-            packing.survey()
-            if packing.is_redundant:
-                _answer("redundant", **asdict(packing.report()))
+            attempt = _Attempt(packing, files, stack, progress, behind)
+            if not behind(attempt.copy):
                 return
-            _need_space(packing, progress)
-            output = stack.enter_context(Output(files.new, files.path))
-            if packing.frees_nothing(output):
-                _answer("nothing", **asdict(packing.report()))
-                return
-            packing.write_rest(output)
-            output.sync()
-            _answer("copied", end=job.end)
             try:
-                _Attempt(packing, output, files, stack, progress).serve(next_order)
+                attempt.serve(next_order)
                 return
             except SurveyOutdated as why:
                 _answer("outdated", message=str(why))
@@ -163,7 +168,7 @@ def _need_space(packing: Packing, progress: _Progress) -> None:
 class _Asking:
     """ZODB's ``referencesf``, and the parent's for what that cannot read."""
 
-    def __init__(self, next_order: Callable[[], dict[str, Any]]) -> None:
+    def __init__(self, next_order: NextOrder) -> None:
         self._next_order = next_order
         self._lock = threading.Lock()  # two threads walk
 
@@ -180,45 +185,65 @@ class _Asking:
 
 
 class _Attempt:
-    """A pack whose survey holds so far: copied, and to be brought up to date."""
+    """A survey and its copy, which serves as long as the survey holds."""
 
     def __init__(
         self,
         packing: Packing,
-        output: Output,
         files: PackFiles,
         stack: ExitStack,
         progress: _Progress,
+        behind: Behind,
     ) -> None:
         self.packing = packing
-        self.output = output
         self.files = files
         self.stack = stack
         self.progress = progress
+        self.behind = behind
         self.gone: set[int] = set()  # oids of blobs that go with all their revisions
 
-    def serve(self, next_order: Callable[[], dict[str, Any]]) -> None:
-        while True:
-            order = next_order()
+    def copy(self) -> bool:
+        """Survey and copy; return whether there is anything to free."""
+        packing = self.packing
+        packing.survey()
+        if packing.is_redundant:
+            _answer("redundant", **asdict(packing.report()))
+            return False
+        _need_space(packing, self.progress)
+        self.output = self.stack.enter_context(Output(self.files.new, self.files.path))
+        if packing.frees_nothing(self.output):
+            _answer("nothing", **asdict(packing.report()))
+            return False
+        packing.write_rest(self.output)
+        self.output.sync()
+        _answer("copied", end=packing.job.end)
+        return True
+
+    def serve(self, next_order: NextOrder) -> None:
+        """Do as told, until the pack is finished.
+
+        :raises SurveyOutdated: it must be made again
+        """
+        while (order := next_order())["order"] != "finish":
             if order["order"] == "index":
-                self._index()
-                continue
-            self.progress.note("catch up", self.packing.job.end, order["end"])
-            pairs = self._catch_up(order["end"])
-            if order["order"] == "finish":
-                if not self.gone.isdisjoint(pairs[::2]):
-                    self._list_blobs()
-                self.output.sync()
-                _answer("finished", pairs=pairs, size=self.packing.size)
-                return
-            self.output.sync()
-            _answer("caught up", pairs=pairs, end=order["end"])
+                self.behind(self._index)
+            else:
+                pairs = self.behind(partial(self._catch_up, order["end"]))
+                _answer("caught up", pairs=pairs, end=order["end"])
+        pairs = self._catch_up(order["end"])
+        if not self.gone.isdisjoint(pairs[::2]):
+            self._list_blobs()
+        _answer("finished", pairs=pairs, size=self.packing.size)
 
     def _catch_up(self, end: int) -> list[int]:
-        if end == self.packing.job.end:
+        done = self.packing.job.end
+        self.progress.note("catch up", done, end)
+        if end == done:
             return []
         source = self.stack.enter_context(open_source(self.files.path, end))
-        return self.packing.catch_up(source, self.output).tolist()
+        pairs = self.packing.catch_up(source, self.output).tolist()
+        self.output.sync()
+        return pairs
 
     def _index(self) -> None:
         packing, files = self.packing, self.files
