@@ -160,7 +160,7 @@ def test_taking_in_a_table_as_large_takes_no_longer_than_filling_it() -> None:
     to_fill_s = time.process_time() - start
     table.take(other)
 
-    assert time.process_time() - start < 4 * to_fill_s
+    assert time.process_time() - start < 10 * to_fill_s
     assert table.count == 2 * count
 
 

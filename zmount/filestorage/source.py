@@ -201,9 +201,11 @@ def last_end(source: Source) -> int | None:
 
 def start_before(source: Source, end: int) -> int | None:
     """Return where the transaction that ends at END starts; None: nothing sound ends there."""
+    if end - FIRST < TRANSACTION_HEADER + 8:
+        return None
     length = int.from_bytes(read_at(source, end - 8, 8), "big")
     start = end - 8 - length
-    if end - FIRST < TRANSACTION_HEADER + 8 or start < FIRST or length < TRANSACTION_HEADER:
+    if start < FIRST or length < TRANSACTION_HEADER:
         return None
     head = read_at(source, start, TRANSACTION_HEADER)
     is_same = int.from_bytes(head[8:16], "big") == length and header_length(head) <= length
@@ -213,11 +215,17 @@ def start_before(source: Source, end: int) -> int | None:
 def read_at(source: Source, position: int, count: int) -> bytes:
     """Read what may be cut off any moment: an aborted vote truncates the file.
 
-    To touch a page of a mapping that is gone would kill the process.
+    To touch a page of a mapping that is gone would kill the process. What is
+    gone is read as zeros.
     """
     if source.descriptor is None:
         return bytes(source.buffer[position : position + count])
-    return os.pread(source.descriptor, count, position).ljust(count, b"\0")
+    try:
+        return os.pread(source.descriptor, count, position).ljust(count, b"\0")
+    except OSError as why:
+        raise StorageUnreadable(
+            f"{source.path}: byte {position} cannot be read: {why.strerror}"
+        ) from None
 
 
 def last_tid(source: Source, end: int) -> int:
