@@ -46,7 +46,8 @@ class References:
     ``foreign`` takes the references to other databases, if there is one: the
     database's name and the oid, with the position of a record that refers to
     it. ``unknown`` is how many records went to ``referencesf``, ``odd`` the oid
-    and position of the first of them.
+    and position of the first of them. ``report`` takes what would be raised; its
+    record counts as one without references.
     """
 
     def __init__(
@@ -55,8 +56,10 @@ class References:
         *,
         referencesf: Callable[[bytes], list[bytes]] | None = None,
         foreign: dict[tuple[str, int], int] | None = None,
+        report: Callable[[UnreadableRecord], None] | None = None,
     ) -> None:
         self.source = source
+        self._report = report or _raise
         self.foreign = foreign
         self.unknown = 0
         self.odd: list[tuple[int, int]] = []
@@ -98,7 +101,7 @@ class References:
                 continue
             if foreign and self.foreign is not None:
                 for number in self._foreign[:foreign]:
-                    self._note_foreign(positions[number], self.data(positions[number]))
+                    self._try_to_note(positions[number])
             if unknown:
                 yield first, done, *self._completed(positions, first, done, unknown)
             else:
@@ -123,7 +126,10 @@ class References:
             if at == number:
                 oids.extend(self._oids[start : self._ends[at]])
                 start = self._ends[at]
-                oids.extend(self._slowly(positions[at]))
+                try:
+                    oids.extend(self._slowly(positions[at]))
+                except UnreadableRecord as why:
+                    self._report(why)
                 number = next(missing, done)
             ends[at] = len(oids) + self._ends[at] - start
         oids.extend(self._oids[start : self._ends[done - 1]])
@@ -176,6 +182,12 @@ class References:
         if any(len(oid) != 8 for oid in oids):
             raise self._unreadable(position, "it has a reference that is not 8 bytes long")
         return array("Q", (int.from_bytes(oid, "big") for oid in oids))
+
+    def _try_to_note(self, position: int) -> None:
+        try:
+            self._note_foreign(position, self.data(position))
+        except UnreadableRecord as why:
+            self._report(why)
 
     def _note_foreign(self, position: int, data: bytes) -> None:
         """Take in the references to other databases."""
@@ -239,3 +251,7 @@ class References:
 
     def _unreadable(self, position: int, reason: str) -> UnreadableRecord:
         return UnreadableRecord(self.source.path, position, reason, self._oid(position))
+
+
+def _raise(why: UnreadableRecord) -> None:
+    raise why

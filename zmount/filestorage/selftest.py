@@ -159,10 +159,40 @@ def _ask_mark(core: ModuleType) -> None:
     assert out == b"\0\7\2\1" + _numbers(71)[2:] + _numbers(130)[2:]
 
 
+def _ask_check(core: ModuleType) -> None:
+    """A blob, a wrong previous record, a wrong back pointer, a wrong tid; a dangling oid."""
+    blob = b"\x80\x03cZODB.blob\nBlob\nq\0.N."
+    second_at = 4 + 23 + 42 + len(blob) + 8
+    first = _data_record(_numbers(0, 1), 0, 4, blob, 0)
+    second = (
+        _data_record(_numbers(0, 2), 0, second_at, b"", 27),
+        _data_record(_numbers(1, 3), 0, second_at, b"", 28),
+    )
+    source = b"FS30" + _packed_transaction(1, b" ", first)
+    source += _packed_transaction(2, b" ", *second)
+    places = [27, second_at + 23, second_at + 73]
+    records = array("Q", [0, 27, len(blob), 0, 0, 4, 0, places[1], 0, 27, 0, second_at])
+    records.extend([1, places[2], 0, 28, 0, second_at])
+    table, parents = array("Q", bytes(8 * 16)), array("Q", bytes(8 * 16))
+    out, other = array("Q", bytes(32)), array("Q", bytes(32))
+    assert core.note(source, table, records, 3, out) == (2, 2)
+    doubts = [1 << 4 | core.PREVIOUS, 2 << 4 | core.BACK | core.TID]
+    assert out[:2].tolist() == doubts, f"{out[:2]}"
+    assert core.blobs(source, records, 3, out) == 2
+    assert out[:2].tolist() == [core.BLOB, 1 << 4 | core.BLOB]
+    assert core.divide(table, records, 3, out, other) == (2, 1)
+    assert (out[:2].tolist(), other[0]) == (places[1:], 27)
+    oids = array("Q", [1, 7, 0])
+    assert (core.dangling(table, oids, 3, other), other[0]) == (1, 1)
+    told = core.adopt(table, parents, array("Q", places), oids, array("Q", [0, 2, 3]), 0, 3, other)
+    assert (told, other[:2].tolist()) == ((2, 3), [places[2], places[1]])
+
+
 # name of the core: a function that asks it and raises AssertionError at a wrong answer
 SELF_TESTS: dict[str, Callable[[ModuleType], None]] = {
     "records": _ask_records,
     "mark": _ask_mark,
     "references": _ask_references,
     "copy": _ask_copy,
+    "check": _ask_check,
 }
