@@ -161,13 +161,13 @@ def _is_kept(source, pos, table, targets):
 @cython.locals(source="const unsigned char[::1]", pos=cython.ulonglong, size=cython.ulonglong)
 @cython.locals(i=cython.ulonglong)
 def _may_be_blob(source, pos):
-    """Whether the record's first bytes name ZODB.blob, or are compressed."""
+    """Whether the record's first bytes name ZODB.blob, or are compressed or encrypted."""
     pos = _holder(source, pos)
     if pos == 0:
         return False
     size = _u64(source, pos + 34)
     pos += DATA_HEADER
-    if size > 1 and source[pos] == 46 and source[pos + 1] == 122:  # ".z"
+    if size and source[pos] == 46:  # ".": no pickle begins so
         return True
     for i in range(pos, pos + (size if size < 128 else 128)):
         if (

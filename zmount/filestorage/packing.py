@@ -109,7 +109,9 @@ class Packing:
             progress=lambda done: self.progress("mark", done, objects),
             referencesf=self.referencesf,
         )
-        if job.gc:
+        if self.found.pack_position == FIRST:
+            pass  # nothing is older than the pack time: nothing can go, damaged records or not
+        elif job.gc:
             self.reach.from_root()
             self.reach.from_undone(job.end)
             self.reach.from_oids(job.foreign)
@@ -260,6 +262,8 @@ class Packing:
         record = self._pickles(position)
         if record.startswith(b".z"):
             record = zlib.decompress(record[2:])
+        elif record.startswith(b"."):
+            return True  # encrypted, or the like: if it is no blob there is no file to remove
         return bool(is_blob_record(record))
 
     def _pickles(self, position: int) -> bytes:
