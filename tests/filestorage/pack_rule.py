@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +55,7 @@ class Transaction:
     records: tuple[Record, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class DataFile:
     """A whole FileStorage, read from its bytes."""
 
@@ -63,7 +64,7 @@ class DataFile:
     def __iter__(self) -> Iterator[Record]:
         return (each for transaction in self.transactions for each in transaction.records)
 
-    @property
+    @cached_property
     def by_position(self) -> dict[int, Record]:
         return {each.position: each for each in self}
 
@@ -122,7 +123,13 @@ def references(file: DataFile, record: Record) -> list[bytes]:
     places = file.by_position
     while record.back:
         record = places[record.back]
-    return referencesf(record.data) if record.data else []
+    return _references(record.data) if record.data else []
+
+
+@lru_cache(maxsize=1 << 16)
+def _references(data: bytes) -> list[bytes]:
+    found: list[bytes] = referencesf(data)
+    return found
 
 
 def current(transactions: Iterable[Transaction]) -> dict[bytes, Record]:
