@@ -167,3 +167,27 @@ def test_ask_survives_a_data_fs_that_is_not_there(deploy: Callable[[str], Deploy
 
     assert content.use.size_bytes is None
     assert not Path(str(content.storage.data_fs)).exists()
+
+
+def test_a_process_whose_manager_does_not_tell_hides_no_other(
+    deploy: Callable[[str], Deployment],
+) -> None:
+    """As for a user who may not talk to the owner's zdaemon; root may, so that one is mute."""
+    deployment = deploy(ZEO_AND_ZOPE)
+    started(deployment)
+    kill_manager(deployment.process("pub"))
+    place = Path(deployment.process("pub").zdaemon_socket)
+    place.unlink()
+    place.symlink_to(place)
+
+    found = seen(deployment)
+
+    assert [(one.process.name, one.state) for one in found.processes] == [
+        ("zeo", "running"),
+        ("pub", "unknown"),
+    ]
+    assert found.processes[1].detail == (
+        f"HTTP 200 OK, but zdaemon at {place} cannot be asked: Too many levels of symbolic links"
+    )
+    assert not found.is_well
+    assert len(found.storages) == 2

@@ -22,6 +22,7 @@ _COLOURS = {
     "not answering": "red",
     "unmanaged": "yellow",
     "foreign": "red",
+    "unknown": "yellow",
 }
 
 

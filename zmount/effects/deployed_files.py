@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
+from zmount.effects.local_files import is_file
 from zmount.errors import AdoptError, ApplyFailed, ApplyRefused
 
 _INI_NAMES = ("zope.ini", "wsgi.ini", "wsgi-zope.ini")
@@ -33,7 +34,7 @@ def ini_beside(zope_conf: str, home: PurePosixPath) -> str | None:
     stem = conf.with_suffix(".ini").name
     for directory in dict.fromkeys(directories):
         for name in (stem, *_INI_NAMES):
-            if (directory / name).is_file():
+            if is_file(directory / name):
                 return str(directory / name)
     return None
 
@@ -41,20 +42,20 @@ def ini_beside(zope_conf: str, home: PurePosixPath) -> str | None:
 def zdaemon_conf_beside(conf: str) -> str | None:
     """Return the zdaemon.conf in the directory of CONF, None if there is none."""
     path = Path(conf).with_name("zdaemon.conf")
-    return str(path) if path.is_file() and str(path) != conf else None
+    return str(path) if is_file(path) and str(path) != conf else None
 
 
 def site_zcml_of(home: PurePosixPath) -> str | None:
     """Return the site.zcml of the instance in HOME, None if it has none."""
     path = Path(home) / "etc" / "site.zcml"
-    return str(path) if path.is_file() else None
+    return str(path) if is_file(path) else None
 
 
 def venv_near(home: PurePosixPath, program: str) -> str:
     """Return the virtual environment with PROGRAM that is nearest above HOME, or ""."""
     for directory in (Path(home), *Path(home).parents[:3]):
         for venv in (directory, directory / "venv", directory / ".venv", directory / "env"):
-            if (venv / "bin" / program).is_file():
+            if is_file(venv / "bin" / program):
                 return str(venv)
     return ""
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
+from zmount.effects.local_files import is_directory
+
 MOST_BLOBS = 20_000  # more would take too long to count on a cold disk
 
 
@@ -38,7 +40,7 @@ def disk_use(data_fs: PurePosixPath | None, blob_dir: PurePosixPath | None) -> D
 
 
 def _blob_bytes(blob_dir: PurePosixPath) -> int | None:
-    if not Path(blob_dir).is_dir():
+    if not is_directory(blob_dir):
         return None
     sizes = list(islice(_sizes(str(blob_dir)), MOST_BLOBS + 1))
     return sum(sizes) if len(sizes) <= MOST_BLOBS else None

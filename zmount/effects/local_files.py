@@ -6,12 +6,39 @@ import os
 from pathlib import Path, PurePosixPath
 
 
-def is_executable(path: PurePosixPath | str) -> bool:
+def is_executable(path: str | os.PathLike[str]) -> bool:
     """True if PATH is a file that we may run."""
-    return os.access(path, os.X_OK) and Path(path).is_file()  # which raises where access says no
+    return is_file(path) and os.access(path, os.X_OK)
 
 
-def why_not_runnable(program: PurePosixPath | str) -> str:
+def is_file(path: str | os.PathLike[str]) -> bool:
+    """True if PATH is a file, as far as we may look."""
+    try:
+        return Path(path).is_file()
+    except OSError:
+        return False
+
+
+def is_directory(path: str | os.PathLike[str]) -> bool:
+    """True if PATH is a directory, as far as we may look."""
+    try:
+        return Path(path).is_dir()
+    except OSError:
+        return False
+
+
+def why_not_readable(path: str | os.PathLike[str]) -> str:
+    """Return what is in the way of reading the file PATH; "" if nothing is."""
+    try:
+        Path(path).open("rb").close()
+    except (FileNotFoundError, NotADirectoryError):
+        return f"{path} is not there"
+    except OSError as why:
+        return f"{path} cannot be read: {why.strerror}"
+    return ""
+
+
+def why_not_runnable(program: str | os.PathLike[str]) -> str:
     """Return what is in the way of running PROGRAM; "" if nothing is.
 
     Of a script whose interpreter is gone (the Python of a virtual environment
@@ -25,7 +52,7 @@ def why_not_runnable(program: PurePosixPath | str) -> str:
     return ""
 
 
-def _interpreter(program: PurePosixPath | str) -> str:
+def _interpreter(program: str | os.PathLike[str]) -> str:
     """Return what the first line of the script PROGRAM names; "" if it names nothing."""
     try:
         with Path(program).open("rb") as script:
@@ -51,6 +78,9 @@ def text_of(path: PurePosixPath) -> str | None:
 
 def why_not_writable(directory: PurePosixPath) -> str:
     """Return what is in the way of writing into DIRECTORY; "" if nothing is."""
-    if not Path(directory).is_dir():
-        return f"there is no directory {directory}"
+    try:
+        if not Path(directory).is_dir():
+            return f"there is no directory {directory}"
+    except OSError as why:
+        return f"{directory} cannot be looked at: {why.strerror}"
     return "" if os.access(directory, os.W_OK | os.X_OK) else f"{directory} is not writable for us"

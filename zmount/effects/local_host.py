@@ -8,8 +8,10 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
-from zmount.plan.seen import Seen
+from zmount.plan.seen import CANNOT_READ, Seen
 from zmount.plan.steps import FileState, Owner
+
+_IN_THE_WAY = "a directory is needed here, and something else is in the way"
 
 
 def observe(
@@ -22,22 +24,15 @@ def observe(
         try:
             state = file_state(path)
         except OSError as why:
-            obstacles[path] = f"it cannot be read: {why.strerror}"
+            obstacles[path] = f"{CANNOT_READ}{why.strerror}"
         except NotAPlainFile as why:
             obstacles[path] = str(why)
         else:
             if state is not None:
                 found[path] = state
-    owners: dict[PurePosixPath, Owner] = {}
-    for path in directories:
-        if Path(path).is_dir():
-            status = Path(path).stat()
-            owners[path] = Owner(uid=status.st_uid, gid=status.st_gid)
-        elif os.path.lexists(path):
-            obstacles[path] = "a directory is needed here, and something else is in the way"
     return Seen(
         files=found,
-        directories=owners,
+        directories=_owners(directories, obstacles),
         obstacles=obstacles,
         users={name: owner for name in users if (owner := owner_named(name)) is not None},
         user=user_name(),
@@ -47,6 +42,27 @@ def observe(
 
 class NotAPlainFile(Exception):
     """A file belongs here, and something else is in its place."""
+
+
+def _owners(
+    directories: Iterable[PurePosixPath], obstacles: dict[PurePosixPath, str]
+) -> dict[PurePosixPath, Owner]:
+    """Return the owners of those DIRECTORIES that are there; add what is in the way of others."""
+    owners: dict[PurePosixPath, Owner] = {}
+    for path in directories:
+        try:
+            status = Path(path).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            if os.path.lexists(path):  # a link to nothing
+                obstacles[path] = _IN_THE_WAY
+        except OSError as why:
+            obstacles[path] = f"{CANNOT_READ}{why.strerror}"
+        else:
+            if stat.S_ISDIR(status.st_mode):
+                owners[path] = Owner(uid=status.st_uid, gid=status.st_gid)
+            else:
+                obstacles[path] = _IN_THE_WAY
+    return owners
 
 
 def file_state(path: PurePosixPath) -> FileState | None:

@@ -17,8 +17,11 @@ from zmount.plan.manifest import STATE
 
 
 @contextmanager
-def locked(directory: PurePosixPath) -> Iterator[Path]:
+def locked(directory: PurePosixPath, *, name: str = "lock") -> Iterator[Path]:
     """Hold the lock of the deployment in DIRECTORY; yield where zmount's own files are.
+
+    What may go on while files are applied and processes started has a lock of
+    another NAME.
 
     DIRECTORY is made if it is missing, and removed again if what is done under
     the lock fails and leaves nothing in it.
@@ -31,12 +34,12 @@ def locked(directory: PurePosixPath) -> Iterator[Path]:
     try:
         state = Path(directory / STATE)
         _must_be_own(state)
-        with _held(state / "lock"):
+        with _held(state / name):
             try:
                 yield state
             except BaseException:
-                if made and list(state.iterdir()) == [state / "lock"]:
-                    (state / "lock").unlink()
+                if made and list(state.iterdir()) == [state / name]:
+                    (state / name).unlink()
                 raise
     except BaseException:
         _remove_empty(made)
@@ -44,7 +47,13 @@ def locked(directory: PurePosixPath) -> Iterator[Path]:
 
 
 def _make(state: Path) -> list[Path]:
-    missing = [path for path in (state, *state.parents) if not path.is_dir()]
+    try:
+        missing = [path for path in (state, *state.parents) if not path.is_dir()]
+    except OSError as why:
+        raise ApplyFailed(
+            f"{why.filename}: it cannot be looked at: {why.strerror}",
+            hint="act as the user who applied before",
+        ) from None
     made: list[Path] = []
     for path in reversed(missing):
         try:

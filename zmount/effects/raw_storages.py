@@ -6,36 +6,27 @@ what is read is its state at that moment.
 
 from __future__ import annotations
 
-import logging
-import ssl
 from collections import OrderedDict
 from pathlib import Path
 
-from ZEO.ClientStorage import ClientStorage
-from ZEO.Exceptions import ClientDisconnected, ServerException
 from ZODB.FileStorage import FileStorage
 from ZODB.FileStorage.FileStorage import FileStorageError, FileStorageFormatError
 from ZODB.POSException import POSError
 
 from zmount.effects.answers import ask_zeo
 from zmount.effects.raw_records import RawDatabase
+from zmount.effects.zeo_client import connected
 from zmount.errors import StorageUnreadable
 from zmount.topology.addresses import Address, parse_address
 from zmount.topology.instances import Replica
 from zmount.topology.mounts import Mount
-from zmount.topology.zeo import Tls, ZeoServer
+from zmount.topology.zeo import ZeoServer
 
-WAIT_S = 3
 MOST_OPEN = 32
-_CACHE_BYTES = 1_000_000  # a few records are read once each
 
 # Sections around, or instead of, a <filestorage> whose file holds all there is.
 _READ_AS_FILE = frozenset(("filestorage", "zlibstorage", "serverzlibstorage"))
 _IN_MEMORY = frozenset(("mappingstorage", "temporarystorage"))
-
-# Without a handler of its own, logging prints their warnings to stderr.
-for _name in ("ZEO", "ZODB", "txn"):
-    logging.getLogger(_name).addHandler(logging.NullHandler())
 
 
 def is_in_memory(mount: Mount) -> bool:
@@ -107,7 +98,8 @@ class RawDatabases:
             )
         if not self._answering[addresses]:
             return None
-        return _open_client(mount, mount.storage.server, addresses, self._replica)
+        tls = self._replica.local_tls(mount.tls) if mount.tls is not None else None
+        return RawDatabase(connected(mount.storage, addresses, tls), mount.storage.name)
 
 
 def data_fs(mount: Mount, replica: Replica) -> Path | None:
@@ -139,57 +131,3 @@ def _open_file(path: Path, name: str) -> RawDatabase:
 def _addresses(mount: Mount, server: ZeoServer, replica: Replica) -> tuple[Address, ...]:
     said = tuple(parse_address(str(value)) for value in mount.client.get("server", ()))
     return said or (server.address_from(replica.host),)
-
-
-def _open_client(
-    mount: Mount, server: ZeoServer, addresses: tuple[Address, ...], replica: Replica
-) -> RawDatabase:
-    options: dict[str, object] = {}
-    if mount.tls is not None:
-        options["ssl"] = _client_context(mount.tls, replica)
-        options["ssl_server_hostname"] = mount.tls.server_hostname or None
-    try:
-        storage = ClientStorage(
-            [_family_address(address) for address in addresses],
-            storage=mount.storage.zeo_name,
-            read_only=True,
-            wait_timeout=WAIT_S,
-            cache_size=_CACHE_BYTES,
-            client_label="zmount",
-            **options,
-        )
-    except (ClientDisconnected, ServerException, OSError) as error:
-        raise StorageUnreadable(
-            f"storage {mount.storage.name}: the ZEO server {server.name} does not give it "
-            f"within {WAIT_S} s: {error or type(error).__name__}",
-            hint=f"the log of {server.name} says why; zmount restart {server.name}",
-        ) from None
-    return RawDatabase(storage, mount.storage.name)
-
-
-def _family_address(address: Address) -> tuple[str, int] | str:
-    if address.socket is not None:
-        return str(address.socket)
-    return (address.host, address.port)
-
-
-def _client_context(tls: Tls, replica: Replica) -> ssl.SSLContext:
-    """Return what ZEO makes of a client's ``<ssl>`` section (``ZEO/zconfig.py``)."""
-    trusted = str(replica.local(tls.authenticate)) if tls.authenticate else None
-    is_directory = trusted is not None and Path(trusted).is_dir()
-    key = str(replica.local(tls.key)) if tls.key is not None else None
-    try:
-        context = ssl.create_default_context(
-            ssl.Purpose.SERVER_AUTH,
-            cafile=None if is_directory else trusted,
-            capath=trusted if is_directory else None,
-        )
-        # "" and not None: OpenSSL would else ask for a passphrase on the terminal
-        passphrase = tls.passphrase.reveal() if tls.passphrase is not None else ""
-        context.load_cert_chain(str(replica.local(tls.certificate)), key, passphrase)
-    except OSError as error:
-        raise StorageUnreadable(
-            f"the TLS certificate {tls.certificate} cannot be used: {error}"
-        ) from None
-    context.check_hostname = tls.check_hostname.lower() not in ("off", "no", "false", "0")
-    return context

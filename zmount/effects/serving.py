@@ -12,11 +12,11 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 from typing import IO
 
 from zmount.effects.answers import ask_zeo
 from zmount.effects.child_process import as_user, dying_with_us, environment
+from zmount.effects.local_files import why_not_readable, why_not_runnable
 from zmount.effects.log_tail import last_lines
 from zmount.errors import EnvironmentMissing, PrepareFailed
 from zmount.topology.hosts import Host
@@ -66,11 +66,8 @@ def _must_be_here(server: ZeoServer, host: Host) -> None:
 @contextmanager
 def _run(topology: Topology, server: ZeoServer) -> Iterator[None]:
     process = next(each for each in processes(topology, server.host) if each.noun == server)
-    for needed in (process.program[0], server.conf):
-        if not Path(needed).exists():
-            raise EnvironmentMissing(
-                f"{server.name}: {needed} is not there", hint="zmount apply writes zeo.conf"
-            )
+    if problem := why_not_runnable(process.program[0]) or why_not_readable(server.conf):
+        raise EnvironmentMissing(f"{server.name}: {problem}", hint="zmount apply writes zeo.conf")
     python = str(server.venv / "bin" / "python")
     with tempfile.TemporaryFile() as printed:
         child = _started(process, python, printed)

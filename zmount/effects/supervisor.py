@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from zmount.effects.clock import Stopwatch, ticks
+from zmount.effects.local_files import is_file, why_not_readable
 from zmount.effects.log_tail import text_since
 from zmount.effects.process_manager import Kept, Written, stop_timeout_s
 from zmount.effects.process_table import command_line
@@ -99,10 +100,8 @@ class Supervisor:
         raise ProcessFailed("supervisord does not get the processes to end that it began with")
 
     def _run_supervisord(self) -> None:
-        if not Path(self._conf).is_file():
-            raise ProcessFailed(
-                f"supervisord does not start: {self._conf} is not there", hint="zmount apply"
-            )
+        if problem := why_not_readable(self._conf):
+            raise ProcessFailed(f"supervisord does not start: {problem}", hint="zmount apply")
         done = subprocess.run(
             [self._supervisord(), "-c", str(self._conf)],
             cwd=self._host.directory,
@@ -123,7 +122,7 @@ class Supervisor:
     def _supervisord(self) -> str:
         """Return the program: of the host's environment, beside zmount, or on the PATH."""
         for directory in (self._host.venv / "bin", Path(sys.executable).parent):
-            if Path(directory, "supervisord").is_file():
+            if is_file(directory / "supervisord"):
                 return str(directory / "supervisord")
         found = shutil.which("supervisord")
         if found is None:

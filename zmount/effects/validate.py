@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from zmount.effects.in_zope import validate as in_zope
-from zmount.effects.local_files import is_executable, why_not_runnable
+from zmount.effects.local_files import is_directory, is_executable, why_not_runnable
 from zmount.errors import EnvironmentMissing, RenderError
 from zmount.render.generated import GeneratedFile
 from zmount.render.site_zcml import package_and_file
@@ -99,7 +99,7 @@ def _programs(topology: Topology, host: Host) -> Iterator[Finding]:
                 wanting,
                 f"{program} does not exist",
                 f"{wanting[0].venv}/bin/pip install {package}"
-                if Path(wanting[0].venv).is_dir()
+                if is_directory(wanting[0].venv)
                 else f"python3 -m venv {wanting[0].venv}, and pip install {package} there",
             )
 
@@ -109,7 +109,7 @@ def _at_boot(topology: Topology, host: Host) -> Iterator[Finding]:
     names = {"zdaemon": "zmount", "supervisor": "supervisord"}
     if topology.manager in names:
         program = host.venv / "bin" / names[topology.manager]
-        if Path(host.venv).is_dir() and not os.access(program, os.X_OK):
+        if is_directory(host.venv) and not os.access(program, os.X_OK):
             yield warning(
                 ENVIRONMENT,
                 topology.place,

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from zmount.effects.child_process import as_user, dying_with_us, environment
+from zmount.effects.local_files import why_not_readable, why_not_runnable
 from zmount.effects.log_tail import last_lines
 from zmount.errors import EnvironmentMissing, PrepareFailed
 from zmount.topology.instances import Replica
@@ -30,12 +31,11 @@ def run_in_zope(process: Process, script: str, plan: dict[str, Any]) -> dict[str
     """
     replica = cast(Replica, process.noun)
     python = replica.venv / "bin" / "python"
-    for needed in (python, replica.zope_conf):
-        if not Path(needed).exists():
-            raise EnvironmentMissing(
-                f"{process.name}: {needed} is not there",
-                hint="the virtual environment must have Zope; zmount apply writes zope.conf",
-            )
+    if problem := why_not_runnable(python) or why_not_readable(replica.zope_conf):
+        raise EnvironmentMissing(
+            f"{process.name}: {problem}",
+            hint="the virtual environment must have Zope; zmount apply writes zope.conf",
+        )
     source = (_SCRIPTS / script).read_text()
     try:
         done = subprocess.run(

@@ -29,7 +29,7 @@ from zmount.operations.start import start
 from zmount.operations.stop import stop
 from zmount.render.demo_conf import demo_conf
 from zmount.topology.hosts import Host
-from zmount.topology.load import load
+from zmount.topology.load import is_there, load
 from zmount.topology.topology import Topology
 
 Say = Callable[[str], None]
@@ -86,7 +86,7 @@ def demo(directory: Path, say: Say, *, ports: tuple[int, ...], tear_down: bool) 
 
 def _conf(directory: Path, say: Say, ports: tuple[int, ...]) -> tuple[Path, bool]:
     conf = directory.absolute() / "zmount.conf"
-    if conf.exists():
+    if is_there(conf):
         say(f"         {conf} is there already: going on with it")
         return conf, False
     with _timed(say, f"write {conf}: one ZEO server, three Zopes, five sites, sessions"):

@@ -13,7 +13,7 @@ from pathlib import PurePosixPath
 from zmount.plan.directories import Directory
 from zmount.plan.manifest import MANIFEST, Entry, manifest_text, parse_manifest
 from zmount.plan.plan import Conflict, Plan
-from zmount.plan.seen import Seen
+from zmount.plan.seen import Seen, way_past
 from zmount.plan.steps import (
     FileState,
     MakeDirectory,
@@ -88,6 +88,7 @@ class _Planner:
     warnings: list[str] = field(default_factory=list)
     kept: list[Entry] = field(default_factory=list)
     known: dict[PurePosixPath, Entry] = field(default_factory=dict)
+    obstructed: set[PurePosixPath] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.known = known_files(self.wanted.host, self.seen.files)
@@ -129,7 +130,7 @@ class _Planner:
         for directory in self.wanted.directories:
             obstacle = self.seen.obstacles.get(directory.path)
             if obstacle is not None:
-                self._conflict(directory.path, obstacle, hint=f"move {directory.path} away")
+                self._obstructed(directory.path, obstacle)
                 continue
             owner = self._owner(directory.user)
             found = self.seen.directories.get(directory.path)
@@ -154,7 +155,7 @@ class _Planner:
         )
         obstacle = self.seen.obstacles.get(file.path)
         if obstacle is not None:
-            self._conflict(file.path, obstacle, hint=f"move {file.path} away")
+            self._obstructed(file.path, obstacle)
             return
         old = self.seen.files.get(file.path)
         new = self._new_state(file, old)
@@ -227,6 +228,12 @@ class _Planner:
 
     def _owner(self, user: str) -> Owner | None:
         return self.seen.users.get(user) if user and self.seen.is_root else None
+
+    def _obstructed(self, path: PurePosixPath, obstacle: str) -> None:
+        """Note OBSTACLE at PATH, unless it is below another one."""
+        if not self.obstructed.intersection(path.parents):
+            self._conflict(path, obstacle, hint=way_past(obstacle, path))
+        self.obstructed.add(path)
 
     def _conflict(self, path: PurePosixPath, what: str, *, hint: str) -> None:
         self.conflicts.append(Conflict(path=path, what=what, hint=hint))

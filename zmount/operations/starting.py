@@ -5,7 +5,7 @@ from __future__ import annotations
 from zmount.effects.answers import Answer
 from zmount.effects.clock import Stopwatch, ticks
 from zmount.effects.diagnosis import diagnose, in_use
-from zmount.effects.local_files import text_of, why_not_runnable, why_not_writable
+from zmount.effects.local_files import is_directory, text_of, why_not_runnable, why_not_writable
 from zmount.effects.process_manager import Kept, Written
 from zmount.errors import EnvironmentMissing, ProcessFailed
 from zmount.operations.local_processes import LocalProcesses
@@ -38,7 +38,9 @@ def must_be_startable(seen: ProcessStatus, local: LocalProcesses) -> None:
             raise ProcessFailed(f"{name}: {file.path} is not there", hint="zmount apply")
     for path in (process.directory / "var", process.transcript.parent):
         if problem := why_not_writable(path):
-            raise ProcessFailed(f"{name}: {problem}", hint="zmount apply")
+            is_there = is_directory(path)
+            hint = "act as the user who applied before, or as root" if is_there else "zmount apply"
+            raise ProcessFailed(f"{name}: {problem}", hint=hint)
 
 
 def outdated_files(process: Process, local: LocalProcesses) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from zmount.effects.process_table import (
     memory_bytes,
     started_at,
 )
+from zmount.errors import ProcessFailed
 from zmount.operations.local_processes import LocalProcesses
 from zmount.operations.process_names import named_processes
 from zmount.topology.hosts import Host
@@ -38,6 +39,7 @@ State = Literal[
     "stopped",
     "unmanaged",  # runs, but its manager is gone, or is not what the topology says
     "foreign",  # does not run; something else is at its address
+    "unknown",  # its manager does not tell us
 ]
 START_TIMEOUT_S = 60  # schema.xml's default of start-timeout
 
@@ -117,13 +119,14 @@ class Status:
 def status(topology: Topology, host: Host, names: Iterable[str] = ()) -> Status:
     """Return how the processes NAMES on HOST are, or all; and their storages.
 
+    One whose manager does not let us ask hides no other.
+
     :raises UnknownName: there is no such process on HOST
-    :raises ProcessFailed: the process manager does not let us ask
     """
     local = LocalProcesses(topology=topology, host=host)
     named = named_processes(topology, host, names)
     chosen = named or local.all
-    seen = tuple(observe_process(process, local) for process in chosen)
+    seen = tuple(_as_far_as_told(process, local) for process in chosen)
     return Status(
         host=host,
         is_part=bool(named),
@@ -131,6 +134,16 @@ def status(topology: Topology, host: Host, names: Iterable[str] = ()) -> Status:
         elsewhere=_needed_elsewhere(local, chosen),
         storages=_storages(topology, host, seen),
     )
+
+
+def _as_far_as_told(process: Process, local: LocalProcesses) -> ProcessStatus:
+    try:
+        return observe_process(process, local)
+    except ProcessFailed as why:
+        answer = local.ask(process)
+        told = str(why).removeprefix(f"{process.name}: ")
+        detail = f"{answer.detail}, but {told}" if answer.is_answering else told
+        return ProcessStatus(process=process, state="unknown", detail=detail, answer=answer)
 
 
 def observe_processes(topology: Topology, host: Host) -> tuple[ProcessStatus, ...]:

@@ -12,7 +12,6 @@ Saying it again goes back one apply further.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from zmount.effects.apply import apply_plan, recover, verify
 from zmount.effects.journal import Entry, complete
@@ -24,7 +23,7 @@ from zmount.operations.outdated import outdated
 from zmount.operations.plan_host import keep_running
 from zmount.plan.manifest import STATE, manifest_text
 from zmount.plan.plan import Conflict, Plan
-from zmount.plan.seen import Seen
+from zmount.plan.seen import Seen, way_past
 from zmount.plan.steps import (
     FileState,
     FileStep,
@@ -36,6 +35,7 @@ from zmount.plan.steps import (
     WriteFile,
 )
 from zmount.topology.hosts import Host
+from zmount.topology.load import is_there
 from zmount.topology.topology import Topology
 
 
@@ -46,7 +46,7 @@ def undo(topology: Topology, host: Host, *, dry_run: bool = False) -> Applied:
     :raises ApplyFailed: a step failed; everything is as it was before
     :raises Locked: another zmount is at work here
     """
-    if not Path(host.directory / STATE).is_dir():
+    if not is_there(host.directory / STATE):
         raise _nothing(host)
     with locked(host.directory) as state:
         recovered = () if dry_run else recover(state)
@@ -109,9 +109,8 @@ def plan_undo(entry: Entry, seen: Seen) -> Plan:
 
 def _undo_file(step: FileStep, seen: Seen) -> FileStep | Conflict | None:
     if step.path in seen.obstacles:
-        return Conflict(
-            path=step.path, what=seen.obstacles[step.path], hint=f"move {step.path} away"
-        )
+        obstacle = seen.obstacles[step.path]
+        return Conflict(path=step.path, what=obstacle, hint=way_past(obstacle, step.path))
     now, before = seen.files.get(step.path), step.old
     after = None if isinstance(step, RemoveFile) else step.new
     if isinstance(step, SetMode):

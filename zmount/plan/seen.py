@@ -8,6 +8,8 @@ from pathlib import PurePosixPath
 
 from zmount.plan.steps import FileState, Owner
 
+CANNOT_READ = "it cannot be read: "  # begins an obstacle that another user gets past
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:
@@ -25,3 +27,10 @@ class Seen:
     users: Mapping[str, Owner]
     user: str
     is_root: bool
+
+
+def way_past(obstacle: str, path: PurePosixPath) -> str:
+    """Return what an operator can do about OBSTACLE, which is at PATH."""
+    if obstacle.startswith(CANNOT_READ):
+        return "act as the user who applied before, or as root"
+    return f"move {path} away"
