@@ -82,10 +82,12 @@ class Zdaemon:
         """End PROCESS and its manager; True if it ended by itself."""
         timeout_s = stop_timeout_s(process)
         pid = self.observe(process).pid
+        has_ended = pid is None
         if process.stop_signal != "TERM" and pid is not None:
             _command(process, f"kill {signal.Signals[f'SIG{process.stop_signal}'].value}")
             if _is_gone_after(process, pid, timeout_s):
                 return True
+            has_ended = not is_alive(pid)  # and its manager is slow to see it
         watch = Stopwatch()
         _command(process, "stop")  # SIGTERM; and SIGKILL after zdaemon's stop-timeout
         if not _is_gone_after(process, pid, timeout_s + _GRACE_S):
@@ -93,9 +95,7 @@ class Zdaemon:
                 f"{process.name}: pid {pid} does not end, not even killed",
                 hint=f"it may hang in the kernel: ps -o pid,stat,wchan {pid}",
             )
-        if pid is None:
-            return True
-        return process.stop_signal == "TERM" and watch.seconds < timeout_s
+        return has_ended or (process.stop_signal == "TERM" and watch.seconds < timeout_s)
 
 
 def _run_manager(process: Process, conf: Any) -> subprocess.CompletedProcess[str]:
