@@ -12,6 +12,7 @@ from zmount.render.files import generated_files
 from zmount.render.generated import GeneratedFile
 from zmount.topology.addresses import EVERYWHERE, Address
 from zmount.topology.hosts import Host
+from zmount.topology.instances import Instance
 from zmount.topology.processes import Process, processes
 from zmount.topology.topology import Topology
 from zmount.topology.zeo import Tls, ZeoServer
@@ -52,7 +53,7 @@ class LocalProcesses:
         """Ask PROCESS, of any host, whether it answers."""
         address = self.address_of(process)
         if isinstance(process.noun, ZeoServer):
-            return ask_zeo(address, self._tls(process.noun), timeout_s=timeout_s)
+            return ask_zeo(address, self.client_tls(process.noun), timeout_s=timeout_s)
         return ask_http(address, timeout_s=timeout_s)
 
     def address_of(self, process: Process) -> Address:
@@ -66,14 +67,20 @@ class LocalProcesses:
             return replace(address, host=process.host.address)
         return replace(address, host="::1" if address.host == "::" else "127.0.0.1")
 
-    def _tls(self, server: ZeoServer) -> Tls | None:
-        """Return how a client here speaks TLS with SERVER; None if it speaks none."""
+    def client_tls(self, server: ZeoServer) -> Tls | None:
+        """Return how a client here speaks TLS with SERVER; None if it speaks none.
+
+        As an instance on this host does, or as one elsewhere; without any, with
+        the server's own certificate.
+        """
         if server.tls is None:
             return None
-        for instance in self.topology.instances:
-            if self.host not in instance.hosts:
-                continue
+        for instance in sorted(self.topology.instances, key=self._is_elsewhere):
             for mount in instance.mounts:
                 if mount.tls is not None and mount.storage.server == server:
-                    return mount.tls
+                    here = (each for each in instance.replicas if each.host.name == self.host.name)
+                    return next(here, instance.replicas[0]).local_tls(mount.tls)
         return server.tls
+
+    def _is_elsewhere(self, instance: Instance) -> bool:
+        return self.host not in instance.hosts

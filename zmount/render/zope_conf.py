@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from zmount.render.storage_section import storage_section, tls_keys
 from zmount.render.text import ZConfigText
 from zmount.topology.instances import Replica
 from zmount.topology.mounts import CLIENTSTORAGE_ONLY, Mount
 from zmount.topology.options import Value
-from zmount.topology.zeo import Tls, ZeoServer
+from zmount.topology.zeo import ZeoServer
 
 _PATH_KEYS = frozenset("blob-dir cache-path var".split())
 
@@ -96,7 +94,7 @@ def _client(text: ZConfigText, replica: Replica, mount: Mount, server: ZeoServer
             text.key("client-label", label)
         if mount.tls is not None:
             with text.section("ssl"):
-                text.options(tls_keys(_local_tls(replica, mount.tls)))
+                text.options(tls_keys(replica.local_tls(mount.tls)))
 
 
 def _is_clientstorage(mount: Mount) -> bool:
@@ -114,13 +112,3 @@ def _local(replica: Replica, name: str, value: Value) -> Value:
     if name in _PATH_KEYS and isinstance(value, str):
         return str(replica.local(value))
     return value
-
-
-def _local_tls(replica: Replica, tls: Tls) -> Tls:
-    """Return TLS with the paths of REPLICA's host."""
-    return replace(
-        tls,
-        certificate=replica.local(tls.certificate),
-        key=replica.local(tls.key) if tls.key is not None else None,
-        authenticate=str(replica.local(tls.authenticate)) if tls.authenticate else "",
-    )

@@ -13,6 +13,7 @@ from zmount.topology.mounts import Mount
 from zmount.topology.options import Options
 from zmount.topology.places import NOWHERE, Place
 from zmount.topology.sections import RawSection
+from zmount.topology.zeo import Tls
 
 ZOPE_KEYS = frozenset(
     "clienthome debug-mode debug-exceptions locale datetime-format python-check-interval "
@@ -211,6 +212,15 @@ class Replica:
             except ValueError:
                 continue
         return path
+
+    def local_tls(self, tls: Tls) -> Tls:
+        """Return TLS with the paths of this process' host."""
+        return replace(
+            tls,
+            certificate=self.local(tls.certificate),
+            key=self.local(tls.key) if tls.key is not None else None,
+            authenticate=str(self.local(tls.authenticate)) if tls.authenticate else "",
+        )
 
     def _own(self, log: Log) -> Log:
         return log if log.path is None else replace(log, path=self.local(log.path))
