@@ -111,6 +111,12 @@ class PackRefused(ZMountError):
     exit_code = 16
 
 
+class PackFailed(ZMountError):
+    """A storage was not packed; of several, all others that could be were."""
+
+    exit_code = 17
+
+
 class CorruptFile(StorageUnreadable):
     """A storage's file holds something that no FileStorage writes.
 

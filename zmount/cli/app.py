@@ -39,6 +39,7 @@ COMMANDS = {
     "stop": "Stop instances, then ZEO servers, cleanly.",
     "restart": "Stop and start again.",
     "status": "Show what runs, where, since when and how large.",
+    "pack": "Drop old revisions and garbage from storages, in use or not.",
     "demo": "Bring up the design document's deployment in a directory.",
     "completion": "Print the shell's completion script.",
 }

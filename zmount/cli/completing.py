@@ -19,6 +19,13 @@ def process_names(ctx: click.Context, param: click.Parameter, incomplete: str) -
     return [] if topology is None else _beginning(incomplete, _processes(topology))
 
 
+def storage_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the storages whose names begin with INCOMPLETE."""
+    topology = _topology(ctx)
+    names = [] if topology is None else [storage.name for storage in topology.storages]
+    return _beginning(incomplete, names)
+
+
 def all_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Return everything that has a name in the topology and begins with INCOMPLETE."""
     topology = _topology(ctx)

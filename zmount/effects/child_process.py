@@ -34,6 +34,11 @@ def environment(process: Process) -> dict[str, str]:
     return {**os.environ, **said}
 
 
+def acts_for(user: str) -> bool:
+    """True if what we run for USER is run as that user, because we are root."""
+    return bool(user) and os.geteuid() == 0
+
+
 def as_user(user: str) -> dict[str, Any]:
     """Return the arguments that make ``subprocess`` run a child of root's as USER.
 
@@ -41,7 +46,7 @@ def as_user(user: str) -> dict[str, Any]:
 
     :raises EnvironmentMissing: there is no such user
     """
-    if not user or os.geteuid() != 0:
+    if not acts_for(user):
         return {}
     try:
         entry = pwd.getpwnam(user)

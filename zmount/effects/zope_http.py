@@ -59,9 +59,19 @@ class ZopeClient:
             return False
         return True
 
-    def _open(self, request: urllib.request.Request) -> str:
+    def pack(self, database: str, days: float) -> None:
+        """Pack DATABASE, one of Zope's, to DAYS ago; return when it is done.
+
+        :raises ProcessFailed: the answer is an error, or there is none
+        """
+        panel = f"/Control_Panel/Database/{urllib.parse.quote(database)}"
+        data = urllib.parse.urlencode({"days": days}).encode()
+        request = urllib.request.Request(f"{self.base}{panel}/manage_pack", data=data)
+        self._open(request, timeout_s=None)
+
+    def _open(self, request: urllib.request.Request, *, timeout_s: float | None = 60) -> str:
         try:
-            with self._opener.open(request, timeout=60) as answer:
+            with self._opener.open(request, timeout=timeout_s) as answer:
                 return str(answer.read().decode("utf-8", "replace"))
         except urllib.error.HTTPError as error:
             if error.code == 400 and b"already in use" in error.read():

@@ -46,13 +46,18 @@ def data_files(storage: Storage) -> tuple[PurePosixPath, ...]:
     )
 
 
+def is_in_memory(storage: Storage) -> bool:
+    """True if STORAGE is empty again whenever it is opened."""
+    return storage.backend is not None and storage.backend.type in _IN_MEMORY
+
+
 def referrers(instance: Instance, host: Host) -> tuple[Referrer, ...]:
     """Return the storages of INSTANCE that may refer to others, as HOST can read them."""
     storages = {mount.storage.name: mount.storage for mount in instance.mounts}
     return tuple(
         _referrer(storage, host)
         for storage in storages.values()
-        if storage.may_refer and not _is_in_memory(storage)
+        if storage.may_refer and not is_in_memory(storage)
     )
 
 
@@ -72,11 +77,6 @@ def _referrer(storage: Storage, host: Host) -> Referrer:
     if opaque is not None:
         return Referrer(storage=storage, unreadable=f"the records of <{opaque}> cannot be read")
     return Referrer(storage=storage, files=data_files(storage))
-
-
-def _is_in_memory(storage: Storage) -> bool:
-    """True if STORAGE is empty again whenever it is opened."""
-    return storage.backend is not None and storage.backend.type in _IN_MEMORY
 
 
 def _opaque(section: RawSection) -> Iterator[str]:
