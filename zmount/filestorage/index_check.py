@@ -32,7 +32,6 @@ from zmount.filestorage.format import (
 from zmount.filestorage.index import SavedIndex, buckets_of, sorted_pairs
 from zmount.filestorage.objects import Table, scan
 from zmount.filestorage.source import (
-    BATCH,
     Source,
     batches,
     committed_end,
@@ -100,7 +99,7 @@ def _why_foreign(source: Source, saved: SavedIndex) -> str:
 def _window(source: Source, position: int) -> tuple[Table, int]:
     """Return the objects of the last whole transactions before POSITION, and where these begin."""
     core = chosen().records
-    cursor, batch, table = new_cursor(position), words(BATCH * core.RECORD_FIELDS), Table()
+    cursor, batch, table = new_cursor(position), words(WINDOW * core.RECORD_FIELDS), Table()
     while cursor[core.RECORDS] < WINDOW or cursor[core.TRANSACTION]:
         count = core.scan_back(source.buffer, cursor, FIRST, 0, batch)
         raise_if_corrupt(source.path, cursor)
