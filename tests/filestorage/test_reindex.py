@@ -413,12 +413,12 @@ def test_a_kill_leaves_the_old_index_or_the_new_one(tmp_path: Path) -> None:
     build_index(path)
     right = index_of(path).read_bytes()
     index_of(path).write_bytes(b"before")
-    for number in range(12):
+    for number in range(5):
         command = [sys.executable, "-c", BUILD, str(path)]
         with subprocess.Popen(command, stdout=subprocess.PIPE) as building:
             assert building.stdout is not None
             building.stdout.readline()
-            time.sleep(number / 200)
+            time.sleep(number / 80)
             building.kill()
         assert index_of(path).read_bytes() in (b"before", right)
     build_index(path)

@@ -157,6 +157,10 @@ def _ask_mark(core: ModuleType) -> None:
     out = bytearray(16)
     core.bucket(pairs, 0, 2, out)
     assert out == b"\0\7\2\1" + _numbers(71)[2:] + _numbers(130)[2:]
+    assert core.bucket_facts(out, 100) == (True, 130, 1)
+    other = array("Q", bytes(16 * 32))
+    assert core.merge(table, other, 0, 16, 3) == 3
+    assert core.word_of(other, 513) == 130 << 4 | core.REACHED
 
 
 def _ask_check(core: ModuleType) -> None:
