@@ -21,6 +21,7 @@ _NO_ZSERVER = "Zope is a WSGI application since Zope 4; there is no ZServer"
 _NO_AUTH = "ZEO has no password authentication since ZEO 5"
 _NO_ZDAEMON_IN_ZOPE = "Zope does not start itself; a process manager does"
 _NO_LOGGING = "Zope's logging is configured in zope.ini since Zope 4"
+_NO_SWITCH = "Zope dropped this switch, with what it was for"
 
 _DEAD = {
     "authentication-database": DeadOption(_NO_AUTH, "<ssl> in <zeo> and in <client>"),
@@ -81,6 +82,24 @@ _DEAD = {
         "Products.Sessions reads no zope.conf", "nothing"
     ),
     "session-resolution-seconds": DeadOption("Products.Sessions reads no zope.conf", "nothing"),
+    "dns-server": DeadOption(_NO_ZSERVER, "nothing: a log of addresses is resolved afterwards"),
+    "large-file-threshold": DeadOption(_NO_ZSERVER, "outbuf-overflow in <waitress>"),
+    "max-listen-sockets": DeadOption(_NO_ZSERVER, "connection-limit in <waitress>"),
+    "cgi-maxlen": DeadOption(_NO_ZSERVER, "max-request-body-size in <waitress>"),
+    "use-daemon-process": DeadOption(_NO_ZDAEMON_IN_ZOPE, "daemon in <runner>"),
+    "publisher-profile-file": DeadOption(
+        "profiling is WSGI's business", "filter, repoze.profile for example"
+    ),
+    "database-quota-size": DeadOption("it is the storage's business", "quota in <storage>"),
+    "read-only-database": DeadOption("it is the storage's business", "read-only in <storage>"),
+    "suppress-all-access-rules": DeadOption(_NO_SWITCH, "nothing"),
+    "suppress-all-site-roots": DeadOption(_NO_SWITCH, "nothing"),
+    "structured-text-header-level": DeadOption(_NO_SWITCH, "nothing"),
+    "rest-header-level": DeadOption(_NO_SWITCH, "nothing"),
+    "rest-input-encoding": DeadOption(_NO_SWITCH, "nothing"),
+    "rest-output-encoding": DeadOption(_NO_SWITCH, "nothing"),
+    "rest-language-code": DeadOption(_NO_SWITCH, "nothing"),
+    "enable-ms-author-via": DeadOption(_NO_SWITCH, "enable-ms-public-header"),
     "conflict-error-log-level": DeadOption(_NO_LOGGING, "<ini logger_...> in <instance>"),
     "event-log-max-size": DeadOption(_NO_LOGGING, "max-size in <log>"),
     "event-log-old-files": DeadOption(_NO_LOGGING, "old-files in <log>"),
