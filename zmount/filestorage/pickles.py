@@ -54,6 +54,13 @@ def persistent_ids(data: bytes) -> list[Any]:
     return found
 
 
+def is_blob(data: bytes) -> bool:
+    """Return whether the class that DATA begins with is that of blobs."""
+    if data.startswith(b"\x80"):  # the protocol
+        data = data[2:64]
+    return data.removeprefix(b"(").startswith(b"cZODB.blob\nBlob\n")
+
+
 def check_pickles(data: bytes) -> None:
     """Refuse what makes zodbpickle's ``noload`` ask for all the memory or overflow the C stack.
 
