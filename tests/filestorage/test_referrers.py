@@ -100,3 +100,13 @@ def test_a_file_that_may_not_be_read_forbids_gc(data_fs: Path):
     assert read_referrers(data_fs).unreadable == (
         Unreadable(where=f"{data_fs}.referrers", reason="Is a directory"),
     )
+
+
+def test_a_database_that_is_not_there_yet_refers_to_nothing(data_fs: Path, tmp_path: Path):
+    to_come, lost = tmp_path / "to come" / "Data.fs", tmp_path / "lost" / "Data.fs"
+    for path in (to_come, lost):
+        path.parent.mkdir()
+    say(to_come, "database other\n")
+    say(data_fs, f"referrer main {to_come}\nreferrer main {lost}\n")
+
+    assert list(read_referrers(data_fs).files) == [lost]

@@ -8,8 +8,10 @@ file lies beside its Data.fs, and zmount writes it, or an administrator::
     unreadable NAME WHERE REASON   what refers to it as NAME cannot be read: no gc
     list NAME FILE                 the same of every line of FILE, which leaves NAME out
 
-A file that a list names and that is this Data.fs itself is no referrer. Paths
-may hold blanks. What is not understood cannot be read: it forbids gc, too.
+A file that a list names and that is this Data.fs itself is no referrer. Nor is
+one that is not there yet: then a ``.referrers`` of its own lies at its place,
+which a disk that is not mounted would not show. Paths may hold blanks. What is
+not understood cannot be read: it forbids gc, too.
 """
 
 from __future__ import annotations
@@ -77,7 +79,7 @@ def read_referrers(data_fs: str | PathLike[str]) -> Referrers:
         else:
             name, path = said
             names.add(name)
-            if not _is_same(path, Path(data_fs)):
+            if not _is_same(path, Path(data_fs)) and not _is_to_come(path):
                 files.setdefault(path, set()).add(name)
     return Referrers(
         names=frozenset(names),
@@ -135,3 +137,8 @@ def _is_same(one: Path, other: Path) -> bool:
         return one.samefile(other)
     except OSError:
         return one == other
+
+
+def _is_to_come(path: Path) -> bool:
+    """True if PATH is not there, and that is no accident."""
+    return not path.exists() and Path(f"{path}{SUFFIX}").exists()

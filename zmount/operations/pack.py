@@ -108,7 +108,7 @@ class _Run:
         try:
             packing = way_of(job, self._local)
         except ZMountError as why:
-            return failed(job, why)
+            return failed(job, why, at=at)
         data_fs = job.data_fs
         keeping: AbstractContextManager[Any] = nullcontext()
         if job.asks_to_keep and data_fs is not None:
@@ -133,7 +133,7 @@ class _Run:
             self._begin(job, child, at)
             child.run()
         except ZMountError as why:
-            return failed(job, why)
+            return failed(job, why, at=at)
         finally:
             self._end(job)
         return would_be(job, child.report, seconds=watch.seconds)

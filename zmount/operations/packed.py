@@ -181,9 +181,11 @@ def would_be(job: PackJob, report: Mapping[str, Any], *, seconds: float) -> Pack
     )
 
 
-def failed(job: PackJob, error: ZMountError) -> Packed:
-    """Return that JOB did not even begin, because of ERROR."""
-    return Packed(storage=job.storage, done="failed", way=job.way, notes=job.notes, error=error)
+def failed(job: PackJob, error: ZMountError, *, at: float) -> Packed:
+    """Return that JOB did not even begin at the time AT, because of ERROR."""
+    return Packed(
+        storage=job.storage, done="failed", way=job.way, at=at, notes=job.notes, error=error
+    )
 
 
 def _unreported(

@@ -1,16 +1,19 @@
 """Show a topology, or one noun of it.
 
 1. narrow: the part of one host, if one was named.
-2. find:   the nouns of the name, if one was given.
+2. find:   the nouns of the name, if one was given; of storages of this machine
+           also the last pack.
 3. render: a listing for people, plain values for JSON.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 
 from rich.console import Group, RenderableType
 
+from zmount.effects.pack_history import history_file, last_pack
 from zmount.errors import UnknownName
 from zmount.render.facts import (
     Facts,
@@ -66,9 +69,7 @@ def find(topology: Topology, name: str) -> dict[str, list[Facts]]:
         "zeo_servers": [
             server_facts(noun, topology) for noun in topology.zeo_servers if noun.name == name
         ],
-        "storages": storages_facts(
-            (noun for noun in topology.storages if noun.name == name), topology
-        ),
+        "storages": _storages(topology, name),
         "sites": [site_facts(noun) for noun in topology.sites if noun.name == name],
         "instances": [instance_facts(noun) for noun in topology.instances if noun.name == name],
     }
@@ -89,3 +90,31 @@ def find(topology: Topology, name: str) -> dict[str, list[Facts]]:
             hint=nearest(name, names) or "zmount show, for all names",
         )
     return {kind: nouns for kind, nouns in found.items() if nouns}
+
+
+def _storages(topology: Topology, name: str) -> list[Facts]:
+    """Return the facts of the storage NAME, if there is one, and of its last pack."""
+    storages = [storage for storage in topology.storages if storage.name == name]
+    return [
+        {**facts, "last_pack": _last_pack(last_pack(history_file(storage.host), name))}
+        for storage, facts in zip(storages, storages_facts(storages, topology), strict=True)
+    ]
+
+
+def _last_pack(record: Facts | None) -> Facts | None:
+    """Return what matters of the RECORD of a pack; None if there was none."""
+    if record is None:
+        return None
+    began = record.get("started")
+    return {
+        "at": _moment(began) if isinstance(began, int | float) else None,
+        "result": record.get("result"),
+        "freed_bytes": record.get("freed"),
+        "objects_dropped": record.get("objects_dropped"),
+        "revisions_dropped": record.get("revisions_dropped"),
+        "error": record.get("error"),
+    }
+
+
+def _moment(seconds: float) -> str:
+    return dt.datetime.fromtimestamp(seconds).astimezone().isoformat(" ", "seconds")
