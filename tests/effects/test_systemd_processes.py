@@ -16,7 +16,8 @@ import pytest
 from deployments import ZEO_AND_ZOPE, Deployment
 
 from zmount.effects.process_manager import Kept
-from zmount.effects.systemd import read_properties
+from zmount.effects.systemd import Systemd, read_properties
+from zmount.errors import ProcessFailed
 
 TEXT = """MainPID={pid}
 Result={result}
@@ -127,3 +128,21 @@ def test_a_real_systemd_runs_and_revives_a_deployment(
     assert "ActiveState=inactive" in done.stdout
     assert "Result=success" in done.stdout
     assert (deployment.directory / "pub_client/var/Data.fs.index").exists()
+
+
+def test_a_systemd_that_cannot_start_it_is_one_line_and_what_to_do(
+    deploy: Callable[[str], Deployment],
+) -> None:
+    """Where systemd was not booted, as in a container; elsewhere it does not know the unit."""
+    process = deploy("manager systemd\nunit-prefix zmount-test-unknown\n" + ZEO_AND_ZOPE).process(
+        "zeo"
+    )
+
+    with pytest.raises(ProcessFailed) as raised:
+        Systemd().start(process)
+
+    assert str(raised.value).startswith("zeo: system")
+    assert len(str(raised.value).splitlines()) == 1
+    if not Path("/run/systemd/system").is_dir():
+        assert raised.value.hint == "manager zdaemon, or supervisor"
+    assert "Failed to" not in raised.value.hint

@@ -134,4 +134,7 @@ def _systemctl(process: Process, verb: str, *options: str) -> str:
 
 def _refused(process: Process, done: subprocess.CompletedProcess[str]) -> ProcessFailed:
     lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
-    return ProcessFailed(f"{process.name}: systemctl: {lines[0]}", hint="; ".join(lines[1:]))
+    hint = "; ".join(line for line in lines[1:] if line.startswith("See "))
+    if "not been booted with systemd" in lines[0]:
+        hint = "manager zdaemon, or supervisor"
+    return ProcessFailed(f"{process.name}: systemctl: {lines[0]}", hint=hint)
