@@ -73,6 +73,8 @@ def test_an_apply_also_prepares_the_roots(empty: Deploy) -> None:
     assert "make the mount point /content" in prepared["instances"][0]["made"]
     again = deployment.zmount("apply")
     assert again.stdout == "nothing to do: every file is as it should be\n"
+    facts = json.loads(deployment.zmount("apply", "--json").stdout)
+    assert (facts["dry_run"], facts["prepared"]["dry_run"]) == (False, False)
 
 
 def test_a_dry_run_says_what_would_be_done_and_does_nothing(empty: Deploy) -> None:

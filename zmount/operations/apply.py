@@ -98,7 +98,7 @@ def _with_roots(done: Applied, topology: Topology, host: Host, wish: Wish, say: 
             prepared = prepare(topology, host, progress=say)
     except (PrepareFailed, StorageUnreadable, EnvironmentMissing, ProcessFailed) as why:
         return replace(done, prepare_error=why)
-    return replace(done, prepared=prepared)
+    return replace(done, prepared=replace(prepared, is_dry_run=wish.is_dry_run))
 
 
 def _refuse_outdated_servers(topology: Topology, host: Host) -> None:
