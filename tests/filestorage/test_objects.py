@@ -225,9 +225,7 @@ def test_a_scan_finds_what_zodb_reads(history: Any, part: int, at: int, tmp_path
             for until in (MAX_TID, int.from_bytes(content[start : start + 8], "big"), 1):
                 expected = expected_of(writer.path, until)
                 assert said(scan(source, source.end, until=until)) == expected
-                with claims_of(part):
-                    found = _from_both_ends(source, source.end, until, lambda done: None)
-                assert said(found) == expected
+                assert said(from_both_ends(source, until, part)) == expected
 
 
 @contextmanager
@@ -240,6 +238,15 @@ def claims_of(size: int) -> Iterator[None]:
         objects.CLAIM = before
 
 
+def from_both_ends(source: Source, until: int, part: int) -> Found:
+    """Scan with two threads that claim PART bytes at a time."""
+    found = Found()
+    with claims_of(part):
+        for scanner in _from_both_ends(source, source.end, until, lambda done: None, Table):
+            scanner.tell(found)
+    return found
+
+
 def test_an_empty_unpacked_transaction_makes_a_file_unpacked(tmp_path: Path) -> None:
     """The empty one may come in a batch of its own, in which there is no record."""
     content = file_of(
@@ -250,9 +257,7 @@ def test_an_empty_unpacked_transaction_makes_a_file_unpacked(tmp_path: Path) -> 
     with source_of(content, tmp_path) as source:
         for until in (2, 3):
             for part in (10, 1000):
-                with claims_of(part):
-                    both = _from_both_ends(source, source.end, until, lambda done: None)
-                assert both.is_unpacked
+                assert from_both_ends(source, until, part).is_unpacked
                 assert scan(source, source.end, until=until).is_unpacked
         assert not scan(source, source.end, until=1).is_unpacked
 
@@ -270,8 +275,7 @@ def test_damage_is_named_where_it_begins(tmp_path: Path) -> None:
                 assert why.offset <= at or why.reason == REASONS[12]
                 one = None
             try:
-                with claims_of(50):
-                    both = said(_from_both_ends(source, source.end, MAX_TID, lambda done: None))
+                both = said(from_both_ends(source, MAX_TID, 50))
             except CorruptFile:
                 both = None
             assert one == both
@@ -293,5 +297,5 @@ def test_progress_tells_how_many_bytes_are_done(tmp_path: Path) -> None:
     content = commits(*((number,) for number in range(1, 50)))
     told: list[int] = []
     with source_of(content, tmp_path) as source, claims_of(100):
-        _from_both_ends(source, source.end, MAX_TID, told.append)
+        _from_both_ends(source, source.end, MAX_TID, told.append, Table)
         assert max(told) == source.end - FIRST

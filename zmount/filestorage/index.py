@@ -192,9 +192,7 @@ def write_index(
     :param like: a file whose owner and mode the new file gets
     :raises StorageUnwritable: no space, no permission
     """
-    pairs = sorted_pairs(table, flag)
-    write_buckets(Path(path), position, buckets_of(pairs), like)
-    return len(pairs) // 2
+    return write_buckets(Path(path), position, buckets_of(sorted_pairs(table, flag)), like)
 
 
 def write_buckets(
@@ -202,12 +200,12 @@ def write_buckets(
     position: int,
     buckets: Iterable[Bucket],
     like: str | os.PathLike[str] | None = None,
-) -> None:
+) -> int:
     """Save BUCKETS, in the order of oids, as the index file PATH: see :func:`write_index`."""
     beside = path.with_name(path.name + ".new")
     try:
         try:
-            _write(beside, position, buckets, like)
+            objects = _write(beside, position, buckets, like)
             beside.replace(path)
         except BaseException:
             with suppress(OSError):
@@ -216,11 +214,13 @@ def write_buckets(
         sync_directory(path.parent)
     except OSError as why:
         raise StorageUnwritable(f"{path}: the index cannot be written: {why.strerror}") from None
+    return objects
 
 
 def _write(
     path: Path, position: int, buckets: Iterable[Bucket], like: str | os.PathLike[str] | None
-) -> None:
+) -> int:
+    objects = 0
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     with os.fdopen(os.open(path, flags, MODE), "wb") as file:
         pickler = Pickler(file, _protocol)
@@ -228,16 +228,18 @@ def _write(
         pickler.dump(position)
         for bucket in buckets:
             pickler.dump(bucket)
+            objects += len(bucket[1]) // 8
         pickler.dump(None)
         file.flush()
         if like is not None:
             own_as(file.fileno(), like)
         os.fsync(file.fileno())
+    return objects
 
 
 def buckets_of(pairs: array[int]) -> Iterator[Bucket]:
     """Yield what fsIndex keeps for each 6 bytes of an oid."""
-    core = chosen().mark
+    core = chosen().index
     first, count = 0, len(pairs) // 2
     while first < count:
         last = core.same_prefix(pairs, first)
@@ -249,12 +251,11 @@ def buckets_of(pairs: array[int]) -> Iterator[Bucket]:
 
 def sorted_pairs(table: Table, flag: int = 0) -> array[int]:
     """Return oid and position of TABLE's objects that have FLAG, in the order of oids."""
-    core = chosen().mark
-    pairs = words(2 * core.pairs_of(table.slots, flag, words(0)))
-    core.pairs_of(table.slots, flag, pairs)
+    pairs = words(2 * table.core.pairs_of(table.slots, flag, words(0)))
+    table.core.pairs_of(table.slots, flag, pairs)
     scratch, counts = words(len(pairs)), words(256)
     for digit in range(8):
-        if core.sort_pass(pairs, scratch, counts, digit):
+        if chosen().index.sort_pass(pairs, scratch, counts, digit):
             pairs, scratch = scratch, pairs
     return pairs
 

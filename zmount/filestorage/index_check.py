@@ -111,7 +111,7 @@ def _window(source: Source, position: int) -> tuple[Table, int]:
 
 def _why_unsound(saved: SavedIndex, since: int, expected: int) -> str:
     """Compare what can be said without knowing any oid."""
-    core = chosen().mark
+    core = chosen().index
     found = 0
     for prefix, content in saved.buckets.items():
         is_sorted, highest, later = core.bucket_facts(content, since)

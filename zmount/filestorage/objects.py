@@ -11,9 +11,10 @@ from __future__ import annotations
 import os
 import threading
 from array import array
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
 
 from zmount.errors import CorruptFile
 from zmount.filestorage.cores import chosen
@@ -26,6 +27,19 @@ TWO_THREADS_FROM = 1 << 24  # bytes: below it a second thread costs more than it
 CLAIM = 1 << 24  # bytes that a thread takes for itself at a time
 
 Progress = Callable[[int], None]
+
+
+class Noting(Protocol):
+    """What takes in records of a scan: a table, or what is as good for its purpose."""
+
+    def note(self, records: array[int], count: int) -> None:
+        """Take in the first COUNT of these records, in any order; it may change them."""
+
+    def take(self, other: Any) -> None:
+        """Take in what another one of the same kind knows."""
+
+
+T = TypeVar("T", bound=Noting)
 
 
 class Table:
@@ -118,30 +132,50 @@ def scan(
     :param progress: called with the bytes that are done
     :raises CorruptFile: the file is damaged
     """
-    if end - FIRST >= TWO_THREADS_FROM and len(os.sched_getaffinity(0)) > 1:
-        try:
-            return _from_both_ends(source, end, until, progress)
-        except CorruptFile:
-            pass  # where it begins to be wrong only a scan from the start can tell
-    forwards = _Forwards(source, until, end)
-    forwards.run(_Claims(FIRST, end), progress)
     found = Found()
-    forwards.tell(found)
+    for scanner in _scanned(source, end, until, progress, Table):
+        scanner.tell(found)
     return found
 
 
-def _from_both_ends(source: Source, end: int, until: int, progress: Progress) -> Found:
+def scan_into(
+    make: Callable[[], T], source: Source, end: int, *, progress: Progress = lambda done: None
+) -> T:
+    """Scan SOURCE up to END; return what MAKE makes, with all records noted in it.
+
+    :raises CorruptFile: the file is damaged
+    """
+    first, *others = _scanned(source, end, MAX_TID, progress, make)
+    for other in others:
+        first.table.take(other.table)
+    return first.table
+
+
+def _scanned(
+    source: Source, end: int, until: int, progress: Progress, make: Callable[[], T]
+) -> Sequence[_Scanner[T]]:
+    if end - FIRST >= TWO_THREADS_FROM and len(os.sched_getaffinity(0)) > 1:
+        try:
+            return _from_both_ends(source, end, until, progress, make)
+        except CorruptFile:
+            pass  # where it begins to be wrong only a scan from the start can tell
+    forwards = _Forwards(source, until, end, make())
+    forwards.run(_Claims(FIRST, end), progress)
+    return (forwards,)
+
+
+def _from_both_ends(
+    source: Source, end: int, until: int, progress: Progress, make: Callable[[], T]
+) -> Sequence[_Scanner[T]]:
     claims = _Claims(FIRST, end)
-    forwards, backwards = _Forwards(source, until, end), _Backwards(source, until, end)
+    forwards = _Forwards(source, until, end, make())
+    backwards = _Backwards(source, until, end, make())
     with ThreadPoolExecutor(1, "scan backwards") as thread:
         upper = thread.submit(backwards.run, claims, progress)
         forwards.run(claims, progress)
         upper.result()
     forwards.must_meet(backwards)
-    found = Found()
-    forwards.tell(found)
-    backwards.tell(found)
-    return found
+    return forwards, backwards
 
 
 class _Claims:
@@ -176,17 +210,17 @@ class _Claims:
         return self.low - self.first + self.end - self.high
 
 
-class _Scanner:
+class _Scanner(Generic[T]):
     """One thread's scan; ``is_after``: what comes next is later than the pack time."""
 
-    def __init__(self, source: Source, until: int, position: int, end: int) -> None:
+    def __init__(self, source: Source, until: int, end: int, table: T) -> None:
         self.core = chosen().records
         self.source = source
         self.until = until
         self.end = end
-        self.cursor = new_cursor(position)
+        self.cursor = new_cursor()
         self.batch = words(BATCH * self.core.RECORD_FIELDS)
-        self.table = Table()
+        self.table = table
         self.targets = Table()
         self.is_after = False
         self.is_unpacked = False
@@ -214,7 +248,7 @@ class _Scanner:
         if not self.is_after:
             self.is_unpacked |= bool(self.cursor[self.core.IS_UNPACKED])
 
-    def tell(self, found: Found) -> None:
+    def tell(self: _Scanner[Table], found: Found) -> None:
         """Add what this thread found to what was found."""
         if found.transactions:
             found.table.take(self.table)
@@ -227,10 +261,7 @@ class _Scanner:
         found.transactions += self.cursor[self.core.TRANSACTIONS]
 
 
-class _Forwards(_Scanner):
-    def __init__(self, source: Source, until: int, end: int) -> None:
-        super().__init__(source, until, FIRST, end)
-
+class _Forwards(_Scanner[T]):
     def run(self, claims: _Claims, progress: Progress) -> None:
         while limit := claims.from_below():
             while self._advance(limit):
@@ -251,7 +282,7 @@ class _Forwards(_Scanner):
             return False
         return True
 
-    def must_meet(self, other: _Backwards) -> None:
+    def must_meet(self, other: _Backwards[T]) -> None:
         """Check that the other thread stopped where this one did; settle the pack position."""
         tid = self.core.LAST_TID
         met = self.position == other.position
@@ -262,9 +293,10 @@ class _Forwards(_Scanner):
         other.pack_position = self.pack_position
 
 
-class _Backwards(_Scanner):
-    def __init__(self, source: Source, until: int, end: int) -> None:
-        super().__init__(source, until, end, end)
+class _Backwards(_Scanner[T]):
+    def __init__(self, source: Source, until: int, end: int, table: T) -> None:
+        super().__init__(source, until, end, table)
+        self.cursor = new_cursor(end)
         self.is_after = until < MAX_TID
 
     def run(self, claims: _Claims, progress: Progress) -> None:

@@ -19,10 +19,11 @@ from ZODB.utils import p64
 
 from zmount.errors import CorruptFile, StorageUnreadable, ZMountError
 from zmount.filestorage.cores import chosen
-from zmount.filestorage.format import TRANSACTION_HEADER, WRITTEN, new_cursor
-from zmount.filestorage.index import SavedIndex, read_index, write_buckets, write_index
+from zmount.filestorage.format import FIRST, TRANSACTION_HEADER, WRITTEN, new_cursor
+from zmount.filestorage.index import SavedIndex, read_index, write_buckets
 from zmount.filestorage.index_check import Judged, judge, last_taken
-from zmount.filestorage.objects import Found, scan
+from zmount.filestorage.objects import scan_into
+from zmount.filestorage.places import Places
 from zmount.filestorage.source import (
     Source,
     batches,
@@ -137,9 +138,9 @@ def _brought_up(source: Source, saved: SavedIndex, judged: Judged) -> Indexed:
     if index is None:
         return _build(source, why, _unseen)
     buckets = ((prefix, bucket.toString()) for prefix, bucket in index._data.items())
-    write_buckets(index_path(source.path), position, buckets, source.path)
+    objects = write_buckets(index_path(source.path), position, buckets, source.path)
     return replace(
-        _kept(source, why, saved, end), done="updated", objects=len(index), position=position
+        _kept(source, why, saved, end), done="updated", objects=objects, position=position
     )
 
 
@@ -155,19 +156,19 @@ def _kept(source: Source, why: str, saved: SavedIndex | None, end: int) -> Index
 
 
 def _build(source: Source, why: str, progress: Progress) -> Indexed:
-    end, position, found = _scanned(source, progress)
+    end, position, places = _scanned(source, progress)
     index = index_path(source.path)
-    if not found.table.count:
+    if not places:
         # FileStorage does not even open a file of empty transactions that has an index
         index.unlink(missing_ok=True)
         return replace(_kept(source, why, None, end), done="removed")
-    objects = write_index(index, found.table, position, like=source.path)
+    objects = write_buckets(index, position, places.buckets(), source.path)
     return Indexed(
         path=source.path, done="built", why=why, objects=objects, position=position, end=end
     )
 
 
-def _scanned(source: Source, progress: Progress) -> tuple[int, int, Found]:
+def _scanned(source: Source, progress: Progress) -> tuple[int, int, Places]:
     """Return where the file ends, up to where an index is of use, and what is there."""
     end = last_end(source)
     if end is not None:
@@ -179,9 +180,12 @@ def _scanned(source: Source, progress: Progress) -> tuple[int, int, Found]:
     return end, *_scanned_to(source, end, progress)
 
 
-def _scanned_to(source: Source, end: int, progress: Progress) -> tuple[int, Found]:
+def _scanned_to(source: Source, end: int, progress: Progress) -> tuple[int, Places]:
     position = last_taken(source, end) or end
-    return position, scan(source, position, progress=lambda done: progress(done, position))
+    places = scan_into(
+        Places, source, position, progress=lambda done: progress(done, position - FIRST)
+    )
+    return position, places
 
 
 def _moved(source: Source, saved: SavedIndex, position: int) -> fsIndex | None:

@@ -137,7 +137,7 @@ def _ask_records(core: ModuleType) -> None:
 
 
 def _ask_mark(core: ModuleType) -> None:
-    """Three objects, one of them undone; what is reached; the sorted index."""
+    """Three objects, one of them undone; what is reached; another table."""
     table, todo, missing = array("Q", bytes(2 * 8 * 16)), array("Q", bytes(32)), array("Q", [9] * 4)
     records = array("Q", [513, 27, 2, 0, 0, 4, 7, 71, 0, 0, 0, 4, 513, 130, 2, 0, 27, 107])
     records.extend([1 << 63, 200, 2, 0, 0, 107])
@@ -147,17 +147,9 @@ def _ask_mark(core: ModuleType) -> None:
     oids = array("Q", [7, 513, 8, 513])
     assert core.reach(table, oids, 4, todo, 0, missing) == (1, 2)
     assert (todo[0], missing[:2].tolist()) == (130, [0, 2])
-    pairs, scratch, counts = array("Q", bytes(48)), array("Q", bytes(48)), array("Q", bytes(2048))
+    pairs = array("Q", bytes(48))
     assert core.pairs_of(table, 0, pairs) == 3
-    for digit in range(8):
-        if core.sort_pass(pairs, scratch, counts, digit):
-            pairs, scratch = scratch, pairs
-    assert pairs.tolist() == [7, 71, 513, 130, 1 << 63, 200], "the order is another"
-    assert core.same_prefix(pairs, 0) == 2
-    out = bytearray(16)
-    core.bucket(pairs, 0, 2, out)
-    assert out == b"\0\7\2\1" + _numbers(71)[2:] + _numbers(130)[2:]
-    assert core.bucket_facts(out, 100) == (True, 130, 1)
+    assert sorted(pairs) == [7, 71, 130, 200, 513, 1 << 63]
     other = array("Q", bytes(16 * 32))
     assert core.merge(table, other, 0, 16, 3) == 3
     assert core.word_of(other, 513) == 130 << 4 | core.REACHED
@@ -192,6 +184,30 @@ def _ask_check(core: ModuleType) -> None:
     assert (told, other[:2].tolist()) == ((2, 3), [places[2], places[1]])
 
 
+def _ask_index(core: ModuleType) -> None:
+    """Three objects, sorted and as an index has them; and from places."""
+    pairs, scratch, counts = array("Q", [513, 130, 1 << 63, 200, 7, 71]), array("Q"), array("Q")
+    scratch.frombytes(bytes(48))
+    counts.frombytes(bytes(2048))
+    for digit in range(8):
+        if core.sort_pass(pairs, scratch, counts, digit):
+            pairs, scratch = scratch, pairs
+    assert pairs.tolist() == [7, 71, 513, 130, 1 << 63, 200], "the order is another"
+    assert core.same_prefix(pairs, 0) == 2
+    out, expected = bytearray(16), b"\0\7\2\1" + _numbers(71)[2:] + _numbers(130)[2:]
+    core.bucket(pairs, 0, 2, out)
+    assert out == expected
+    assert core.bucket_facts(out, 100) == (True, 130, 1)
+    records = array("Q", [513, 99, 2, 0, 0, 4, 9999, 71, 2, 0, 0, 4, 513, 130, 2, 0, 0, 4])
+    places, more = array("Q", bytes(8 * 600)), array("Q", bytes(8 * 600))
+    assert core.note_places(places, records, 3) == (1, 1)
+    assert records[0] == 9999
+    core.move_to_places(array("Q", [7, 71 << 4, 0, 0, 9999, 1 << 4, 513, 88 << 4]), places)
+    assert core.merge_places(places, more) == 2
+    assert core.bucket_of_places(more, 0, out) == 2
+    assert out == expected, "the bucket is another"
+
+
 # name of the core: a function that asks it and raises AssertionError at a wrong answer
 SELF_TESTS: dict[str, Callable[[ModuleType], None]] = {
     "records": _ask_records,
@@ -199,4 +215,5 @@ SELF_TESTS: dict[str, Callable[[ModuleType], None]] = {
     "references": _ask_references,
     "copy": _ask_copy,
     "check": _ask_check,
+    "index": _ask_index,
 }
