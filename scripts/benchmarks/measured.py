@@ -100,7 +100,7 @@ def verify(clock: Clock, path: str, blob_dir: str | None) -> Figures:
     from zmount.filestorage.verify import verify
 
     with clock.running():
-        verify(path, blob_dir=blob_dir)
+        verify(path, blob_dir=Path(blob_dir) if blob_dir else None)
     return {}
 
 
