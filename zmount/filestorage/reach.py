@@ -130,10 +130,11 @@ class Reach:
 
         :raises PackRefused: there are objects, but no root: all would be garbage
         """
+        core, slots, nowhere = self.core, self.table.slots, words(0)
         word = self.table.word(ROOT)
-        if word and not word & self.core.GONE:
+        if word and not word & core.GONE:
             self.from_oids([ROOT])
-        elif self.table.count:
+        elif core.pairs_of(slots, 0, nowhere) > core.pairs_of(slots, core.GONE, nowhere):
             raise PackRefused(
                 f"{self.source.path}: there is no root object (oid 0): all would be garbage",
                 hint="pack the history only: --no-gc, or pack-gc false",
