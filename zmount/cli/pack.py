@@ -84,7 +84,8 @@ def _progress() -> Iterator[Watcher]:
         TextColumn("{task.percentage:>3.0f} %"),
         TransferSpeedColumn(),
     )
-    with Progress(*columns, console=console, transient=True) as bars:
+    is_idle = not console.is_terminal  # it would print an empty line
+    with Progress(*columns, console=console, transient=True, disable=is_idle) as bars:
         yield _Bars(bars, console).watch
 
 
@@ -127,7 +128,7 @@ class _Bars:
 def _line(one: Packed) -> str:
     name = one.storage.name
     if one.error is not None:
-        return f"{name} failed"
+        return f"{name} failed: {one.error}"
     if one.freed_bytes is None or one.done in ("skipped", "nothing to free"):
         return f"{name}: {one.done}" + "".join(f": {note}" for note in one.notes[:1])
     return f"{name}: {one.done}, {_size(one.freed_bytes)} freed in {_seconds(one.seconds)}"

@@ -73,6 +73,7 @@ class Packed:
             "unknown_records": self.unknown_records,
             "notes": list(self.notes),
             "error": None if self.error is None else str(self.error),
+            "hint": None if self.error is None else self.error.hint,
         }
 
 
@@ -93,18 +94,20 @@ class PackResult:
         }
 
     def refuse_failures(self) -> None:
-        """Raise what failed, if anything did.
+        """Raise that something failed, if anything did.
 
-        :raises PackFailed: one line for each
+        :raises PackFailed: it names them; why, each one's ``error`` says
         """
         failed = [each for each in self.storages if each.error is not None]
         if not failed:
             return
-        lines = [f"{each.storage.name}: {each.error}" for each in failed]
-        if len(failed) > 1:
-            lines.insert(0, f"{len(failed)} of {len(self.storages)} storages were not packed:")
+        names = ", ".join(each.storage.name for each in failed)
+        were = "was" if len(failed) == 1 else "were"
         hints = (each.error.hint for each in failed if each.error is not None)
-        raise PackFailed("\n".join(lines), hint="; ".join(dict.fromkeys(filter(None, hints))))
+        raise PackFailed(
+            f"{len(failed)} of {len(self.storages)} {were} not packed: {names}",
+            hint="; ".join(dict.fromkeys(filter(None, hints))),
+        )
 
 
 def left_out(left: Left) -> Packed:
