@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,7 +20,7 @@ from ZODB.utils import p64
 from zmount.errors import CorruptFile, StorageUnreadable, ZMountError
 from zmount.filestorage.cores import chosen
 from zmount.filestorage.format import FIRST, TRANSACTION_HEADER, WRITTEN, new_cursor
-from zmount.filestorage.index import SavedIndex, read_index, write_buckets
+from zmount.filestorage.index import Bucket, SavedIndex, read_index, write_buckets
 from zmount.filestorage.index_check import Judged, judge, last_taken
 from zmount.filestorage.objects import scan_into
 from zmount.filestorage.places import Places
@@ -137,11 +137,33 @@ def _brought_up(source: Source, saved: SavedIndex, judged: Judged) -> Indexed:
     index = _moved(source, saved, position)
     if index is None:
         return _build(source, why, _unseen)
-    buckets = ((prefix, bucket.toString()) for prefix, bucket in index._data.items())
-    objects = write_buckets(index_path(source.path), position, buckets, source.path)
+    objects = write_buckets(index_path(source.path), position, _buckets_of(index), source.path)
     return replace(
         _kept(source, why, saved, end), done="updated", objects=objects, position=position
     )
+
+
+def index_up_to(
+    source: Source, end: int, saved: SavedIndex | None, progress: Progress
+) -> tuple[int, Iterable[Bucket]]:
+    """Return the index of SOURCE up to END, and where the transactions end that it knows.
+
+    That is END, or before it: as far as FileStorage takes it. It is made of
+    SAVED, if there is a right one, else by a scan.
+
+    :raises CorruptFile: the file is damaged
+    """
+    if saved is not None:
+        position = last_taken(source, end) or end
+        index = _moved(source, saved, position)
+        if index is not None:
+            return position, _buckets_of(index)
+    position, places = _scanned_to(source, end, progress)
+    return position, places.buckets()
+
+
+def _buckets_of(index: fsIndex) -> Iterator[Bucket]:
+    return ((prefix, bucket.toString()) for prefix, bucket in index._data.items())
 
 
 def _kept(source: Source, why: str, saved: SavedIndex | None, end: int) -> Indexed:
