@@ -198,7 +198,7 @@ def _unreported(
     done: Done = "failed"
     if error is None:
         done = "nothing to free" if size_after == job.size_bytes is not None else "packed"
-    told = () if error is not None else ("its packer told no figures",)
+    told = ("its packer told no figures",) if done == "packed" else ()
     return Packed(
         storage=job.storage,
         done=done,
