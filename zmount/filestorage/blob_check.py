@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ZODB.blob import FilesystemHelper, auto_layout_select
+from ZODB.blob import LAYOUTS, auto_layout_select
+from ZODB.utils import p64
 
 from zmount.filestorage.format import MAX_TID, oid_text
 from zmount.filestorage.verification import Findings
@@ -31,20 +32,31 @@ class BlobFiles:
     """
 
     directory: Path
+    layout: str = "bushy"
     keys: array[int] = field(default_factory=lambda: array("Q"))
     empty: set[int] = field(default_factory=set)
     unreadable: set[int] = field(default_factory=set)
     closed: list[tuple[str, str]] = field(default_factory=list)
+
+    def name_of(self, key: int) -> Path:
+        """Return where the file with this KEY is, or should be."""
+        oid, tid = p64(key >> 64), p64(key & MAX_TID)
+        name: str = LAYOUTS[self.layout].getBlobFilePath(oid, tid)
+        return self.directory / name
 
 
 def list_blobs(directory: Path) -> BlobFiles:
     """Return what is in a blob DIRECTORY; temporary files are left out."""
     files = BlobFiles(directory=directory)
     try:
-        depth = 1 if auto_layout_select(str(directory)) == "lawn" else BYTES
+        files.layout = auto_layout_select(str(directory))
     except OSError as why:
         files.closed.append((str(directory), why.strerror or "it cannot be read"))
         return files
+    if files.layout not in LAYOUTS:
+        files.closed.append((str(directory), f"{files.layout!r} is no layout of ZODB"))
+        return files
+    depth = 1 if files.layout == "lawn" else BYTES
     may_be_closed = os.geteuid() != 0
     for path, oid in _directories(files, depth):
         for entry in _entries(files, path):
@@ -121,30 +133,24 @@ def compare_blobs(
         return  # to say it of each blob would say no more
     keys = files.keys
     found = {keys[at] << 64 | keys[at + 1] for at in range(0, len(keys), 2)}
-    names = FilesystemHelper(str(files.directory), _layout(files.directory))
     for key, place in records.items():
         oid, tid = key >> 64, key & MAX_TID
         if key not in found:
-            name = names.getBlobFilename(oid, tid)
+            name = files.name_of(key)
             if place > 0:
                 findings.error("blob", f"its file {name} is missing", offset=place, oid=oid)
             else:
                 reason = f"the file {name} of an earlier revision is missing"
                 findings.warning("blob", reason, offset=-place, oid=oid)
     for key in files.unreadable:
-        name = names.getBlobFilename(key >> 64, key & MAX_TID)
+        name = files.name_of(key)
         findings.error("blob", f"its file {name} cannot be read", oid=key >> 64)
     for key in files.empty & records.keys():
-        name = names.getBlobFilename(key >> 64, key & MAX_TID)
+        name = files.name_of(key)
         findings.warning("blob", f"its file {name} is empty", oid=key >> 64)
     for key in found - records.keys():
         oid, tid = key >> 64, key & MAX_TID
         if tid <= last_tid:
-            name = names.getBlobFilename(oid, tid)
+            name = files.name_of(key)
             reason = f"no record of oid {oid_text(oid)} belongs to the file {name}"
             findings.warning("blob", reason)
-
-
-def _layout(directory: Path) -> str:
-    layout: str = auto_layout_select(str(directory))
-    return layout

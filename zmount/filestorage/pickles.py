@@ -36,7 +36,7 @@ def safe_referencesf(data: bytes) -> list[bytes]:
 
     :raises ValueError: the pickles are broken in a way that could harm the process
     """
-    check_pickles(data)
+    check_pickles(BytesIO(data), 2)
     found: list[bytes] = referencesf(data)
     return found
 
@@ -46,7 +46,7 @@ def persistent_ids(data: bytes) -> list[Any]:
 
     :raises Exception: one of REFUSED
     """
-    check_pickles(data)
+    check_pickles(BytesIO(data), 2)
     found: list[Any] = []
     unpickler = PersistentUnpickler(None, found.append, BytesIO(data))
     unpickler.noload()
@@ -61,36 +61,38 @@ def is_blob(data: bytes) -> bool:
     return data.removeprefix(b"(").startswith(b"cZODB.blob\nBlob\n")
 
 
-def check_pickles(data: bytes) -> None:
-    """Refuse what makes zodbpickle's ``noload`` ask for all the memory or overflow the C stack.
+def check_pickles(file: BytesIO, count: int) -> None:
+    """Refuse what makes zodbpickle ask for all the memory or overflow the C stack.
 
     It makes its memo as large as the largest number says, and it hashes nested
-    tuples, as keys of dictionaries, without a limit.
+    tuples, as keys of dictionaries, without a limit. FILE is left after the
+    COUNT pickles.
 
-    :raises ValueError: DATA does not hold two pickles, or such ones
+    :raises ValueError: it does not hold so many pickles, or such ones
     """
     tuples = 0
-    file = BytesIO(data)
-    for _ in range(2):
+    data = file.getbuffer()
+    most = len(data)
+    for _ in range(count):
         for opcode, argument, _ in pickletools.genops(file):
-            if opcode.name.endswith("PUT") and not 0 <= (argument or 0) <= len(data):
-                raise ValueError(f"number {argument} in the memo of {len(data)} bytes")
+            if opcode.name.endswith("PUT") and not 0 <= (argument or 0) <= most:
+                raise ValueError(f"number {argument} in the memo of {most} bytes")
             tuples += "TUPLE" in opcode.name
-    if tuples > DEEPEST and depth_of_tuples(data) > DEEPEST:
+    if tuples > DEEPEST and depth_of_tuples(data, count) > DEEPEST:
         raise ValueError(f"tuples are nested more than {DEEPEST} deep")
 
 
-def depth_of_tuples(data: bytes) -> int:
-    """Return how deep tuples are nested in tuples in DATA, two pickles.
+def depth_of_tuples(data: bytes | memoryview, count: int = 2) -> int:
+    """Return how deep tuples are nested in tuples in DATA, COUNT pickles.
 
-    :raises ValueError: DATA does not hold two pickles
+    :raises ValueError: DATA does not hold so many pickles
     :raises IndexError: a pickle takes more from its stack than is on it
     :raises KeyError: a pickle takes from its memo what is not in it
     """
     deepest = 0
     memo: dict[Any, int] = {}
     file = BytesIO(data)
-    for _ in range(2):
+    for _ in range(count):
         stack: list[int] = []  # how deep each value is
         marks: list[int] = []
         for opcode, argument, _ in pickletools.genops(file):

@@ -102,14 +102,19 @@ def load(data: bytes) -> Loaded:
     """Return the object that DATA, two pickles, is of; with empty fields where it is unreadable."""
     if len(data) > LONGEST:
         return Loaded()
-    class_name = ""
-    unpickler = _Unpickler(BytesIO(data))
+    class_name, state = "", None
     try:
-        check_pickles(data)
-        class_name = _class_name(unpickler.load())
-        return Loaded(class_name=class_name, state=unpickler.load())
+        file = BytesIO(data)
+        check_pickles(file, 1)
+        class_name = _class_name(_Unpickler(BytesIO(data[: file.tell()])).load())
+        file.seek(0)
+        check_pickles(file, 2)
+        unpickler = _Unpickler(BytesIO(data))
+        unpickler.load()
+        state = unpickler.load()
     except REFUSED:
-        return Loaded(class_name=class_name)
+        pass  # what is known until here is worth something
+    return Loaded(class_name=class_name, state=state)
 
 
 def _class_name(found: Any) -> str:

@@ -58,7 +58,7 @@ Progress = Callable[[str, int, int], None]
 def verify(
     path: str | os.PathLike[str],
     *,
-    blob_dir: Path | None = None,
+    blob_dir: str | os.PathLike[str] | None = None,
     others: Mapping[str, Path] = MappingProxyType({}),
     progress: Progress = lambda phase, done, total: None,
 ) -> Verification:
@@ -70,8 +70,9 @@ def verify(
     :raises StorageUnreadable: it is no FileStorage, or no permission
     """
     watch = time.perf_counter()
+    blobs = None if blob_dir is None else Path(blob_dir)
     for is_last in (False, True):
-        check = _Check(Path(path), blob_dir, others, progress)
+        check = _Check(Path(path), blobs, others, progress)
         check.run()
         if not check.was_replaced:
             break
@@ -159,9 +160,11 @@ class _Check:
             return end
         if rest < TRANSACTION_HEADER:
             self.findings.warning("tail", f"its last {rest} bytes are no transaction", offset=end)
-        elif read_at(source, end, TRANSACTION_HEADER)[16] != VOTED:
-            return source.end  # it was finished once, or never was a transaction
-        return end
+            return end
+        head = read_at(source, end, TRANSACTION_HEADER)
+        if head[16] == VOTED and int.from_bytes(head[8:16], "big") + 8 >= rest:
+            return end  # a server votes on it, or did so when it died: nobody was told it is there
+        return source.end
 
     def _has_grown(self, source: Source) -> bool:
         """Return whether a server has it open and writes: then the end is being written."""
