@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ZODB.blob import remove_committed_dir
+
 from zmount.filestorage.pack_files import PackFiles
 
 ALL = 17  # a line's length: an oid, for all revisions of its blob
@@ -34,6 +36,9 @@ def finish_blobs(storage: Any, files: PackFiles) -> int:
 
 
 def _remove(storage: Any, lines: list[bytes]) -> int:
+    old = storage.blob_dir + ".old"
+    if Path(old).exists():  # of the pack before, which a crash interrupted
+        remove_committed_dir(old)
     Path(storage.blob_dir, ".removed").write_bytes(b"".join(lines))
     storage._remove_blob_files_tagged_for_removal_during_pack()
     return len(lines)
