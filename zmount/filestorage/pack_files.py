@@ -94,11 +94,10 @@ class PackFiles:
 
     def remove_leftovers(self) -> None:
         """Remove what is of use to nobody: the files of a pack that is over, or failed."""
-        for path in (self.new, self.new_index, self.blobs, self.progress):
+        half_written = (".pack.index.new", ".pack-progress.tmp", ".pack-switch.tmp")
+        whole = (self.new, self.new_index, self.blobs, self.progress)
+        for path in (*whole, *map(self._beside, half_written)):
             path.unlink(missing_ok=True)
-            for half_written in (".tmp", ".new"):  # by write_json and write_index
-                path.with_name(path.name + half_written).unlink(missing_ok=True)
-        self.switch.with_name(self.switch.name + ".tmp").unlink(missing_ok=True)
         sync_directory(self.path.parent)
         self.switch.unlink(missing_ok=True)
 
