@@ -59,9 +59,10 @@ def test_after_the_end_no_job_begins_and_those_at_work_may_finish():
 
     lanes = Lanes([[1, 2]], work)
     begun.wait(10)
-    threading.Timer(0.1, go.set).start()
+    lanes.begin_no_more()
+    go.set()
 
-    assert list(lanes.end(timeout_s=10)) == [1]
+    assert list(lanes.last_results(timeout_s=10)) == [1]
     assert done == [1]
 
 
@@ -70,6 +71,6 @@ def test_a_job_that_does_not_end_is_not_waited_for():
     lanes = Lanes([[1]], lambda _: never.wait(60))
     before = time.monotonic()
 
-    assert list(lanes.end(timeout_s=0.2)) == []
+    assert list(lanes.last_results(timeout_s=0.2)) == []
     assert time.monotonic() - before < 5
     never.set()

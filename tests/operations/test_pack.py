@@ -401,6 +401,18 @@ def test_every_pack_is_remembered_and_shown(deploy: Deploy):
     assert show(deployment.topology, "c").facts["storages"][0]["last_pack"] is None
 
 
+def test_a_history_that_cannot_be_written_is_a_note_and_stops_no_pack(deploy: Deploy):
+    deployment = deploy(three())
+    for name in "ab":
+        fill(data_fs(deployment, name))
+    history_file(deployment.host).mkdir(parents=True)
+
+    result = packs(deployment, "a", "b")
+
+    assert [each.done for each in result.storages] == ["packed", "packed"]
+    assert "pack-history.jsonl cannot be written: Is a directory" in result.storages[0].notes[0]
+
+
 def test_two_packs_of_one_deployment_do_not_overlap(deploy: Deploy):
     deployment = deploy(three())
     fill(data_fs(deployment, "a"))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -14,7 +14,7 @@ from zmount.cli.options import dry_run_option
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
-    from rich.progress import Progress, TaskID
+    from rich.progress import Progress, Task, TaskID
 
     from zmount.operations.pack import Event, Watcher
     from zmount.operations.packed import Packed, PackResult
@@ -75,14 +75,14 @@ def pack(
 def _progress() -> Iterator[Watcher]:
     """Yield what to tell of each pack: bars on a terminal, else a line for each at its end."""
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, TextColumn, TransferSpeedColumn
+    from rich.progress import BarColumn, Progress, TextColumn
 
     console = Console(stderr=True, highlight=False, soft_wrap=True)
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         TextColumn("{task.percentage:>3.0f} %"),
-        TransferSpeedColumn(),
+        TextColumn("{task.fields[rate]}"),
     )
     is_idle = not console.is_terminal  # it would print an empty line
     with Progress(*columns, console=console, transient=True, disable=is_idle) as bars:
@@ -108,6 +108,7 @@ class _Bars:
         elif isinstance(event, PackProgress):
             task = self._task(event.job.storage.name, event.phase)
             self._bars.update(task, completed=event.done, total=event.total or None)
+            self._bars.update(task, rate=_rate(self._bars.tasks, task, event.phase))
         else:
             self._task(event.storage.name, "")
 
@@ -115,7 +116,7 @@ class _Bars:
         known, task = self._tasks.get(name, (None, None))
         if task is None or known != phase:
             self._remove(name)
-            task = self._bars.add_task(f"{name}  {phase}".rstrip(), total=None)
+            task = self._bars.add_task(f"{name}  {phase}".rstrip(), total=None, rate="")
             self._tasks[name] = (phase, task)
         return task
 
@@ -123,6 +124,14 @@ class _Bars:
         _, task = self._tasks.pop(name, ("", None))
         if task is not None:
             self._bars.remove_task(task)
+
+
+def _rate(tasks: Iterable[Task], id_: TaskID, phase: str) -> str:
+    """Return the speed of a bar; a mark counts objects, all other phases bytes."""
+    speed = next((each.speed for each in tasks if each.id == id_), None)
+    if speed is None:
+        return ""
+    return f"{speed:,.0f} objects/s" if phase == "mark" else f"{_size(int(speed))}/s"
 
 
 def _line(one: Packed) -> str:
@@ -139,12 +148,14 @@ def _table(result: PackResult) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    headings = ["storage", "", "before", "after", "freed", "objects", "revisions", "time"]
-    headings += [] if result.is_dry_run else ["commits waited"]
-    for heading in [*headings, "by"]:
-        justify: Any = "left" if heading in ("storage", "", "by") else "right"
-        table.add_column(heading, justify=justify, overflow="fold")
+    # where it is too wide for a terminal, the names are folded and no number
+    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
+    table.add_column("storage", overflow="fold", min_width=8)
+    table.add_column("", min_width=7)
+    numbers = ["before", "after", "freed", "objects", "revisions", "time"]
+    for heading in [*numbers, *([] if result.is_dry_run else ["stall"])]:
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("by", no_wrap=True)
     for one in result.storages:
         stall = [] if result.is_dry_run else [_stall(one.commit_stall_s)]
         table.add_row(

@@ -46,9 +46,12 @@ class Lanes(Generic[J, R]):
                     return
                 tick()
 
-    def end(self, timeout_s: float) -> Iterator[R]:
-        """Begin no further job; yield the results that come within TIMEOUT_S."""
+    def begin_no_more(self) -> None:
+        """Let each lane end with the job that it is at."""
         self._ends.set()
+
+    def last_results(self, timeout_s: float) -> Iterator[R]:
+        """Yield the results of the jobs at work that come within TIMEOUT_S."""
         for _ in ticks(timeout_s):
             if not any(thread.is_alive() for thread in self._threads):
                 break

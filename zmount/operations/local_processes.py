@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -44,6 +45,20 @@ class LocalProcesses:
     def files(self) -> tuple[GeneratedFile, ...]:
         """What zmount generates for the host now."""
         return generated_files(self.topology, self.host)
+
+    @cached_property
+    def openers(self) -> Mapping[str, Process]:
+        """By storage, the process of the host that opens its file."""
+        here = {process.name: process for process in self.all}
+        found: dict[str, Process] = {}
+        for storage in self.topology.storages:
+            if storage.server is not None and storage.server.name in here:
+                found[storage.name] = here[storage.server.name]
+        for replica in self.topology.replicas:
+            for mount in replica.instance.mounts:
+                if mount.storage.server is None and replica.name in here:
+                    found.setdefault(mount.storage.name, here[replica.name])
+        return found
 
     def is_here(self, process: Process) -> bool:
         """True if PROCESS runs on this host."""

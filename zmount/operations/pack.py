@@ -15,7 +15,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from zmount.effects.clock import Stopwatch, now
@@ -25,7 +25,7 @@ from zmount.effects.pack_history import history_file, remember
 from zmount.effects.pack_look import size_of
 from zmount.effects.packing import Packing, garbage_kept, progress_since, report_since
 from zmount.effects.signals import terminable
-from zmount.errors import ZMountError
+from zmount.errors import PackFailed, ZMountError
 from zmount.operations.local_processes import LocalProcesses
 from zmount.operations.pack_look import look
 from zmount.operations.pack_plan import PackJob, PackWish, plan_pack
@@ -85,6 +85,7 @@ class _Run:
         self._wish = wish
         self._watch = watch
         self._now: dict[str, tuple[PackJob, Packing, float]] = {}
+        self._is_over = False
         self._guard = threading.Lock()
 
     def results(self, lanes: tuple[tuple[PackJob, ...], ...]) -> Iterator[Packed]:
@@ -95,9 +96,9 @@ class _Run:
             for result in running.results(self._tell_progress):
                 yield self._noted(result)
         except BaseException:
-            for _, packing, _ in self._at_work():
-                packing.abandon()
-            for result in running.end(ABANDON_S):
+            running.begin_no_more()
+            self._abandon()
+            for result in running.last_results(ABANDON_S):
                 self._noted(result)
             raise
 
@@ -140,6 +141,8 @@ class _Run:
 
     def _begin(self, job: PackJob, packing: Packing, at: float) -> None:
         with self._guard:
+            if self._is_over:
+                raise PackFailed("interrupted before it began")
             self._now[job.storage.name] = (job, packing, at)
 
     def _end(self, job: PackJob) -> None:
@@ -150,6 +153,13 @@ class _Run:
         with self._guard:
             return list(self._now.values())
 
+    def _abandon(self) -> None:
+        """End what is at work, and let nothing begin."""
+        with self._guard:
+            self._is_over = True
+        for _, packing, _ in self._at_work():
+            packing.abandon()
+
     def _tell_progress(self) -> None:
         for job, _, at in self._at_work():
             data_fs = job.data_fs
@@ -157,9 +167,15 @@ class _Run:
             self._watch(job if not found else _progress(job, found))
 
     def _noted(self, result: Packed) -> Packed:
-        self._watch(result)
+        """Tell of RESULT and remember it; that this fails is a note, and stops no pack."""
         if not self._wish.is_dry_run:
-            remember(history_file(self._local.host), result.as_json())
+            history = history_file(self._local.host)
+            try:
+                remember(history, result.as_json())
+            except OSError as why:
+                note = f"{history} cannot be written: {why.strerror}"
+                result = replace(result, notes=(*result.notes, note))
+        self._watch(result)
         return result
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -50,33 +50,18 @@ def chosen(local: LocalProcesses, names: Sequence[str]) -> tuple[Storage, ...]:
     return tuple(storage for storage in here if not names or storage.name in names)
 
 
-def openers(local: LocalProcesses) -> Mapping[str, Process]:
-    """Return, by storage, the process of the LOCAL host that opens its file."""
-    processes = {process.name: process for process in local.all}
-    found: dict[str, Process] = {}
-    for storage in local.topology.storages:
-        if storage.server is not None and storage.server.name in processes:
-            found[storage.name] = processes[storage.server.name]
-    for replica in local.topology.replicas:
-        for mount in replica.instance.mounts:
-            if mount.storage.server is None and replica.name in processes:
-                found.setdefault(mount.storage.name, processes[replica.name])
-    return found
-
-
 class _Eyes:
     """Looks at storages; asks each process once."""
 
     def __init__(self, local: LocalProcesses) -> None:
         self._local = local
-        self._openers = openers(local)
         self._answers: dict[str, Answer] = {}
 
     def see(self, storage: Storage) -> Seen:
         """Return how STORAGE is."""
         files = data_files(storage)
         file = look_at(Path(files[0])) if files else DataFile()
-        opener = self._openers.get(storage.name)
+        opener = self._local.openers.get(storage.name)
         if opener is None:
             return _seen(storage, file)
         answer = self._answer(opener)

@@ -9,7 +9,6 @@ from zmount.effects.local_files import is_executable
 from zmount.effects.packing import Child, Packing, ThroughZeo, ThroughZope, own_python
 from zmount.errors import PackFailed
 from zmount.operations.local_processes import LocalProcesses
-from zmount.operations.pack_look import openers
 from zmount.operations.pack_plan import PackJob
 from zmount.render.pack_conf import pack_conf
 from zmount.topology.processes import Process
@@ -33,7 +32,7 @@ def way_of(job: PackJob, local: LocalProcesses) -> Packing:
         )
     if job.way == "Zope":
         return _through_zope(job, local)
-    process = openers(local).get(storage.name)
+    process = local.openers.get(storage.name)
     return Child(
         python=_python(storage, process),
         process=process,
@@ -54,7 +53,7 @@ def preview_of(job: PackJob, local: LocalProcesses) -> Child:
 
     :raises PackFailed: the user's virtual environment is not there
     """
-    process = openers(local).get(job.storage.name)
+    process = local.openers.get(job.storage.name)
     as_other = process if process is not None and acts_for(process.user) else None
     blob_dir = job.storage.blob_dir
     return Child(
@@ -71,7 +70,7 @@ def preview_of(job: PackJob, local: LocalProcesses) -> Child:
 
 
 def _through_zope(job: PackJob, local: LocalProcesses) -> ThroughZope:
-    process = openers(local)[job.storage.name]
+    process = local.openers[job.storage.name]
     administrator = local.topology.administrator
     password = known_password(administrator, local.host) if administrator is not None else None
     if administrator is None or password is None:
