@@ -235,6 +235,26 @@ def broken_promises(storage: Any, owed: dict[tuple[bytes, bytes], bytes | None])
     return broken
 
 
+def blobs_of(path: Path) -> set[tuple[bytes, bytes]]:
+    """Return oid and tid of every blob's file that the records in the data file PATH need."""
+    file = read(path)
+    places = file.by_position
+    needed = set()
+    for record in file:
+        holder = record
+        while holder.back:
+            holder = places[holder.back]
+        if is_blob_record(holder.data):
+            needed.add((record.oid, record.tid))
+    return needed
+
+
+def index_of(path: Path, end: int | None = None) -> dict[bytes, int]:
+    """Return the index that the data file at PATH has, or had when it ended at END."""
+    file = read(path)
+    return {record.oid: record.position for record in file if end is None or record.position < end}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Packed:
     """What a right pack leaves: the file, its index, and the blobs' revisions that are gone."""

@@ -30,6 +30,7 @@ from histories import (
 from hypothesis import HealthCheck, event, given, note, settings
 from hypothesis import strategies as st
 from pack_rule import (
+    blobs_of,
     broken_promises,
     is_refused,
     is_written_otherwise,
@@ -40,7 +41,6 @@ from pack_rule import (
     stock,
 )
 from packers import IS_STOCK, packer_here
-from ZODB.blob import is_blob_record
 from ZODB.FileStorage import FileStorage
 from ZODB.FileStorage.FileStorage import FileStorageError
 from ZODB.fsIndex import fsIndex
@@ -154,16 +154,8 @@ class Result:
     def missing_blobs(self) -> list[str]:
         """Return the blobs that a record needs and that are not there."""
         where = self.storage.fshelper.getBlobFilename
-        file = read(self.path)
-        places = file.by_position
-        missing = []
-        for record in file:
-            holder = record
-            while holder.back:
-                holder = places[holder.back]
-            if is_blob_record(holder.data) and not Path(where(record.oid, record.tid)).exists():
-                missing.append(f"{record.oid.hex()} {record.tid.hex()}")
-        return missing
+        needed = sorted(blobs_of(self.path))
+        return [where(oid, tid) for oid, tid in needed if not Path(where(oid, tid)).exists()]
 
 
 def blob_files(blob_dir: Path) -> dict[str, bytes]:
