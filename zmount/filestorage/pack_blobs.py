@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from ZODB.blob import remove_committed_dir
+from ZODB.POSException import POSKeyError
 
 from zmount.filestorage.pack_files import PackFiles
-
-ALL = 17  # a line's length: an oid, for all revisions of its blob
 
 
 def remove_blobs(storage: Any, files: PackFiles) -> int:
@@ -24,15 +23,25 @@ def remove_blobs(storage: Any, files: PackFiles) -> int:
 
 
 def finish_blobs(storage: Any, files: PackFiles) -> int:
-    """The same after a crash; an oid may have been given anew since, to an object that lives."""
+    """The same after a crash; what the storage has (again) by now keeps its blobs."""
     if not files.blobs.exists() or storage.blob_dir is None:
         return 0
     lines = files.blobs.read_bytes().splitlines(keepends=True)
-    index = storage._index
     return _remove(
-        storage,
-        [line for line in lines if len(line) != ALL or bytes.fromhex(line.decode()) not in index],
+        storage, [line for line in lines if not _has(storage, bytes.fromhex(line.decode()))]
     )
+
+
+def _has(storage: Any, name: bytes) -> bool:
+    """Return whether the storage has an object (an oid), or a revision (an oid and a tid)."""
+    oid, tid = name[:8], name[8:]
+    if not tid:
+        return oid in storage._index
+    try:
+        storage.loadSerial(oid, tid)
+    except POSKeyError:
+        return False
+    return True
 
 
 def _remove(storage: Any, lines: list[bytes]) -> int:
