@@ -33,10 +33,14 @@ USUAL = {"Data.fs" + end for end in ("", ".index", ".lock", ".tmp", ".old", ".pa
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Base:
-    """A storage as it is before: DIRECTORY, the time to pack to, and what it owes from then."""
+    """A storage as it is before: DIRECTORY, the time to pack to, and what it owes from then.
+
+    ``last_s`` are the seconds by which the last transaction is later than the one before.
+    """
 
     directory: Path
     pack_time: float
+    last_s: float
     owed: dict[tuple[bytes, bytes], bytes | None]
     garbage_blobs: frozenset[str]
 
@@ -63,10 +67,11 @@ def make_base(directory: Path, objects: int = 40) -> Base:
         del connection.root()["live"]["blob 2"]
     db.close()
     file = read(path)
-    last = file.transactions[-1].tid
+    before_last, last = (each.tid for each in file.transactions[-2:])
     return Base(
         directory=directory,
         pack_time=TimeStamp(last).timeTime() + 0.00001,
+        last_s=TimeStamp(last).timeTime() - TimeStamp(before_last).timeTime(),
         owed=promised(file, last, gc=True),
         garbage_blobs=_garbage_blobs(path, last),
     )

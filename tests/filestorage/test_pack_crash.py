@@ -26,7 +26,11 @@ from pack_crashes import (
     must_pack_and_clean_up,
     set_scene,
 )
+from pack_rule import blobs_of
 from pack_victim import FAILED
+from packers import packer_here
+from ZODB.FileStorage import FileStorage
+from ZODB.serialize import referencesf
 
 KILLED = -9
 # more than there are: a test whose number is too high packs to the end
@@ -108,6 +112,24 @@ def test_what_the_packs_process_does_after_these_calls_is_only_to_catch_up(scene
         "os.rename Data.fs.pack-progress.tmp",
         "fsync Data.fs.pack",
     )
+
+
+def test_a_pack_by_stock_after_a_crash_is_not_taken_for_the_interrupted_one(scene: Scene) -> None:
+    # stock writes into the .pack that lies there, and so the Data.fs gets the noted inode
+    scene.run("server 10 kill", keep_old=False)
+    assert scene.point == "server os.rename Data.fs.pack"
+    storage = FileStorage(str(scene.data_fs), blob_dir=str(scene.blob_dir), pack_keep_old=False)
+    storage.pack(scene.base.pack_time - scene.base.last_s, referencesf)  # it keeps more
+    storage.close()
+    needed = blobs_of(scene.data_fs)
+
+    storage = FileStorage(str(scene.data_fs), blob_dir=str(scene.blob_dir), packer=packer_here)
+    storage.pack(scene.base.pack_time - 2 * scene.base.last_s, referencesf)
+
+    where = storage.fshelper.getBlobFilename
+    storage.close()
+    assert blobs_of(scene.data_fs) == needed
+    assert [where(*each) for each in needed if not Path(where(*each)).exists()] == []
 
 
 @pytest.mark.parametrize("number", range(examples(8)))
