@@ -27,6 +27,8 @@ def written(directory: Path, text: str) -> Deployment:
     directory.mkdir()
     deployment = Deployment(directory, text)
     deployment.write_files()
+    for path in directory.rglob("*.referrers"):  # a file that is to come is no referrer
+        path.with_suffix("").touch()
     return deployment
 
 

@@ -49,7 +49,7 @@ class PackProgress:
 
 Event: TypeAlias = PackJob | PackProgress | Packed
 Watcher: TypeAlias = Callable[[Event], None]
-"""Is told each job when it begins, how far it is, and what became of it."""
+"""Is told each job that takes a while when it begins, how far it is, and what became of all."""
 
 
 def pack(topology: Topology, host: Host, wish: PackWish, watch: Watcher) -> PackResult:
@@ -85,6 +85,7 @@ class _Run:
         self._wish = wish
         self._watch = watch
         self._now: dict[str, tuple[PackJob, Packing, float]] = {}
+        self._told: set[str] = set()
         self._is_over = False
         self._guard = threading.Lock()
 
@@ -162,9 +163,13 @@ class _Run:
 
     def _tell_progress(self) -> None:
         for job, _, at in self._at_work():
+            if job.storage.name not in self._told:
+                self._told.add(job.storage.name)
+                self._watch(job)
             data_fs = job.data_fs
             found = progress_since(data_fs, at) if data_fs is not None else {}
-            self._watch(job if not found else _progress(job, found))
+            if found:
+                self._watch(_progress(job, found))
 
     def _noted(self, result: Packed) -> Packed:
         """Tell of RESULT and remember it; that this fails is a note, and stops no pack."""

@@ -161,7 +161,8 @@ def _why_not_at_all(seen: Seen) -> tuple[str, str] | None:
     if not data_files(storage):
         if seen.is_served:
             return None
-        return f"<{next(iter(types), '?')}> has no Data.fs to pack", "its own tools pack it"
+        kind = storage.backend.type if storage.backend is not None else "filestorage"
+        return f"<{kind}> has no Data.fs to pack", "its own tools pack it"
     if seen.size_bytes is None and not seen.unseen:
         return "it has no Data.fs yet", ""
     if storage.options.text("read-only").lower() in ("on", "yes", "true", "1"):
