@@ -51,7 +51,8 @@ def test_they_say_what_a_table_says(lists: list[list[tuple[int, int]]]) -> None:
     for each in lists:
         noted.note(records(each), len(each))
     assert list(noted.buckets()) == buckets_by_table([pair for each in lists for pair in each])
-    assert bool(noted) == any(lists)
+    known = {oid for each in lists for oid, _ in each}
+    assert all((oid in noted) == (oid in known) for oid in (*known, 3, FREE, 2**50))
 
 
 @given(one=found, other=found)

@@ -40,6 +40,8 @@ COMMANDS = {
     "restart": "Stop and start again.",
     "status": "Show what runs, where, since when and how large.",
     "pack": "Drop old revisions and garbage from storages, in use or not.",
+    "index": "Build the index that lets a storage open at once.",
+    "clone": "Copy a storage as it is at one moment, while it is used.",
     "demo": "Bring up the design document's deployment in a directory.",
     "completion": "Print the shell's completion script.",
 }

@@ -37,7 +37,8 @@ from zmount.filestorage.blob_copy import BlobCopy
 from zmount.filestorage.file_copy import EndsEarly, copy_bytes, share_blocks, sync_file_system
 from zmount.filestorage.index import SavedIndex, own_as, read_index, sync_directory, write_buckets
 from zmount.filestorage.index_check import judge
-from zmount.filestorage.reindex import index_path, index_up_to
+from zmount.filestorage.index_content import content_of
+from zmount.filestorage.reindex import index_path
 from zmount.filestorage.source import Source, committed_end, last_end, last_tid, open_source
 
 PART = ".zmount-clone"  # in the target: what is not finished yet
@@ -243,16 +244,17 @@ class _Attempt:
     def _beside(self, end: int, blobs: BlobCopy) -> int:
         """Make the index and take the blobs; return how many objects there are."""
         source, name = self.source, self.source.path.name
-        position, buckets = index_up_to(source, end, self.saved, self._report_index)
-        objects = write_buckets(self.part / f"{name}.index", position, buckets, source.path)
+        index = self.part / f"{name}.index"
+        content = content_of(source, end, self.saved, self._report_index)
+        objects = write_buckets(index, content.position, content.buckets, source.path)
         if not objects:
-            (self.part / f"{name}.index").unlink()  # FileStorage would stumble over it
+            index.unlink()  # FileStorage would stumble over it
         if self.blob_dir is not None:
             for done in blobs.run():
                 self.progress("blobs", done, 0)
                 if self.is_cancelled:
                     break
-        return objects
+        return objects + content.later
 
     def _report_index(self, done: int, of: int) -> None:
         if self.is_cancelled:

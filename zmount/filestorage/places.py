@@ -27,11 +27,13 @@ class Places:
     def __init__(self) -> None:
         self.core = chosen().index
         self.words = words(BUCKET)
-        self.known = 0  # objects whose oid has a word
+        self.known = 0  # objects that have a position in a word
         self.others = Table()
 
-    def __bool__(self) -> bool:
-        return bool(self.known or self.others.count)
+    def __contains__(self, oid: int) -> bool:
+        if oid < len(self.words) and self.words[oid]:
+            return True
+        return bool(self.others.word(oid))
 
     def note(self, records: array[int], count: int) -> None:
         """Take in the first COUNT of these records, and move some of them."""

@@ -3,7 +3,8 @@
 1. choose: what is named, or all that starts by itself; and the ZEO servers of
    this host that those need.
 2. check:  each that does not run yet: its program, its files, its address.
-3. prepare: an instance's root must have its mount points before it opens it.
+3. prepare: an instance's root must have its mount points before it opens it, and
+   the index of each storage that a process opens must be that storage's own.
 4. start:  one after the other; each must answer before those that need it
    are started. A failure stops only those that need the one that failed.
 """
@@ -28,6 +29,7 @@ from zmount.operations.local_processes import LocalProcesses
 from zmount.operations.needed_servers import must_have_its_servers
 from zmount.operations.prepare import prepare
 from zmount.operations.process_names import named_processes, with_needed
+from zmount.operations.start_indexes import ready_indexes
 from zmount.operations.starting import must_be_startable, outdated_files, wait_for_answer
 from zmount.operations.status import observe_process
 from zmount.topology.hosts import Host
@@ -105,16 +107,17 @@ def _start(local: LocalProcesses, process: Process, before: Sequence[Change]) ->
 
 
 def _prepare(local: LocalProcesses, process: Process) -> tuple[str, ...]:
-    """Make what is missing in an instance's root; return what was done, or why not.
+    """Put indexes right, and an instance's root; return what was done, or why not.
 
     An instance whose root is not as it should be is started all the same: to be
     up with a mount less is better than to be down.
     """
+    indexed = ready_indexes(local.topology, process)
     if process.is_zeo:
-        return ()
+        return indexed
     try:
         prepared = prepare(local.topology, local.host, names=[process.name])
     except (PrepareFailed, StorageUnreadable, EnvironmentMissing) as error:
-        return (f"its root could not be prepared: {error}",)
+        return (*indexed, f"its root could not be prepared: {error}")
     is_news = prepared.is_changed or not prepared.is_complete
-    return tuple(str(prepared).splitlines()) if is_news else ()
+    return (*indexed, *str(prepared).splitlines()) if is_news else indexed

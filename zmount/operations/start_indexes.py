@@ -1,0 +1,54 @@
+"""Before a process opens its storages: do their saved indexes belong to them?
+
+FileStorage takes another file's index if it is of the same size, and then answers
+with old or other objects. And it refuses a right one after a blob was stored through
+ZEO, and then reads the whole file before it answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from zmount.effects.local_files import is_file
+from zmount.errors import Locked, ZMountError
+from zmount.filestorage.reindex import ready_index
+from zmount.topology.instances import Replica
+from zmount.topology.processes import Process
+from zmount.topology.references import data_files
+from zmount.topology.storages import Storage
+from zmount.topology.topology import Topology
+from zmount.topology.zeo import ZeoServer
+
+
+def ready_indexes(topology: Topology, process: Process) -> tuple[str, ...]:
+    """Put the indexes right that PROCESS is to open; return what was done, or why not.
+
+    It is started all the same: without an index it takes longer.
+    """
+    return tuple(note for storage in _opened_by(topology, process) for note in _ready(storage))
+
+
+def _opened_by(topology: Topology, process: Process) -> Iterator[Storage]:
+    """Yield the storages whose files PROCESS opens."""
+    noun = process.noun
+    if isinstance(noun, ZeoServer):
+        yield from topology.storages_of(noun)
+    elif isinstance(noun, Replica):
+        mounted = {mount.storage.name: mount.storage for mount in noun.instance.mounts}
+        yield from (storage for storage in mounted.values() if storage.server is None)
+
+
+def _ready(storage: Storage) -> Iterator[str]:
+    for path in data_files(storage):
+        if not is_file(path):
+            continue
+        try:
+            made = ready_index(Path(path))
+        except Locked:
+            continue  # the start itself will say who has it open
+        except ZMountError as why:
+            yield f"the index of {storage.name} could not be made ready: {why}"
+            continue
+        if made.done != "kept":
+            yield f"the index of {storage.name} {made.done} in {made.seconds:.1f} s: {made.why}"
