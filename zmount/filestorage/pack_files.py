@@ -120,9 +120,12 @@ def read_json(path: Path) -> dict[str, Any]:
 def write_json(path: Path, content: dict[str, Any]) -> None:
     """Replace PATH; for those who watch, so neither flushed nor worth a failure."""
     beside = path.with_name(path.name + ".tmp")
-    with suppress(OSError):
+    try:
         beside.write_text(json.dumps(content))
         beside.replace(path)
+    except OSError:
+        with suppress(OSError):
+            beside.unlink(missing_ok=True)
 
 
 def write_durably(path: Path, text: str) -> None:
