@@ -41,13 +41,19 @@ class Committer(threading.Thread):
         connection = self.db.open(transaction_manager=manager)
         live = connection.root()["live"]
         while not self.is_over:
-            self.number += 1
-            live["number"] = self.number
-            if self.number % 10 == 0 or self.number == 1:
-                live["blob"] = Blob(b"%d" % (self.number // 10))
-            manager.commit()
+            number = self.number + 1
+            try:
+                live["number"] = number
+                if number % 10 == 0 or number == 1:
+                    live["blob"] = Blob(b"%d" % (number // 10))
+                manager.commit()
+            except OSError:  # the disk is full: what a user sees, and does again
+                manager.abort()
+                time.sleep(0.02)
+                continue
+            self.number = number
             tid = connection._storage.lastTransaction().hex()
-            os.write(self.log, b"%s %d\n" % (tid.encode(), self.number))
+            os.write(self.log, b"%s %d\n" % (tid.encode(), number))
             time.sleep(0.002)
         connection.close()
 

@@ -3,8 +3,8 @@
 ``ZMOUNT_TEST_FAULT`` says it: WHO (``server``, which opened the storage, or
 ``child``, the process of the pack), the NUMBER of the call into the operating
 system that changes or opens a file, from 0, and WHAT happens instead: ``kill``
-or ``kill-server`` (SIGKILL), ``fill`` (the disk is full now) or ``limit`` (this
-process can let no file grow any more). ``ZMOUNT_TEST_FAULT_IN`` is the
+or ``kill-server`` (SIGKILL), ``fill`` (the disk is full now), ``limit`` (this
+process can let no file grow any more) or ``cut`` (the Data.fs loses its end). ``ZMOUNT_TEST_FAULT_IN`` is the
 directory of the files that count; the call's name is left in
 ``ZMOUNT_TEST_FAULT_LOG``. The server's calls count from its audit event
 ``zmount.test.armed`` on, and those of its main thread only.
@@ -77,6 +77,9 @@ def happen(what: str, name: str, directory: str) -> None:
         time.sleep(20)  # it must not get that old
     elif what == "limit":
         resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+    elif what == "cut":
+        data_fs = Path(directory, "Data.fs")
+        os.truncate(data_fs, data_fs.stat().st_size // 3)
     elif what == "fill":
         fill(Path(directory, "filler"))
 
