@@ -13,6 +13,7 @@ from certificates import make_certificates
 from deployments import Deployment, wait_until
 from fillings import OBJECTS, fill, garbage, numbers, opened, slow_packer
 from persistent.mapping import PersistentMapping
+from ZODB.Connection import TransactionMetaData
 
 from zmount.effects.pack_history import history, history_file
 from zmount.effects.serving import is_served
@@ -341,6 +342,28 @@ def test_an_object_that_only_another_database_refers_to_stays(deploy: Deploy):
     assert [each.error for each in result.storages] == [None, None]
     with opened(paths["a"]) as database:
         assert b"kept" in database.storage.load(foreign._p_oid)[0]
+
+
+@pytest.mark.parametrize("is_dry_run", [True, False])
+def test_a_reference_to_what_is_gone_is_told_with_who_holds_it(deploy: Deploy, is_dry_run: bool):
+    deployment = deploy(three())
+    fill(data_fs(deployment, "a"))
+    with opened(data_fs(deployment, "a")) as database:
+        with database.transaction() as connection:
+            lost = connection.root()[1]
+            lost._p_activate()
+            oid, serial = lost._p_oid, lost._p_serial
+        gone = TransactionMetaData()
+        database.storage.tpc_begin(gone)
+        database.storage.deleteObject(oid, serial, gone)
+        database.storage.tpc_vote(gone)
+        database.storage.tpc_finish(gone)
+
+    found = only(packs(deployment, "a", is_dry_run=is_dry_run))
+
+    assert found.error is None
+    assert found.dangling_count == 1
+    assert found.dangling == ((f"{int.from_bytes(oid, 'big'):#x}", "0x0"),)
 
 
 def test_what_is_not_there_yet_is_not_made_by_packing_it(deploy: Deploy):

@@ -9,7 +9,7 @@ from pathlib import Path
 from zmount.effects.administrator_file import known_password
 from zmount.effects.answers import Answer
 from zmount.effects.pack_look import DataFile, look_at
-from zmount.errors import UnknownName
+from zmount.errors import PrepareFailed, UnknownName
 from zmount.operations.local_processes import LocalProcesses
 from zmount.operations.outdated import outdated
 from zmount.operations.pack_plan import Seen
@@ -89,7 +89,10 @@ class _Eyes:
         administrator = self._local.topology.administrator
         if administrator is None:
             return False
-        return known_password(administrator, self._local.host) is not None
+        try:
+            return known_password(administrator, self._local.host) is not None
+        except PrepareFailed:
+            return False  # it may not be read by who packs
 
 
 def _serves(answer: Answer, storage: Storage) -> bool:
