@@ -21,11 +21,9 @@ able to read; ``error``.
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import queue
-import signal
 import sys
 import threading
 import time
@@ -55,12 +53,10 @@ ATTEMPTS = 4  # surveys, while commits keep on bringing garbage back
 INDEX_ENTRY = 9  # bytes in an index for each object
 NICE = 10  # so much behind the server whose storage it is
 PROGRESS_S = 0.2  # seconds between two notes of the progress
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
-def main(parent: int) -> None:
-    """Do what the process PARENT says on the standard input."""
-    _die_with(parent)
+def main() -> None:
+    """Do what the standard input says."""
     orders = _orders()
     work = ThreadPoolExecutor(1, "work", initializer=_step_back)
     try:
@@ -71,13 +67,6 @@ def main(parent: int) -> None:
         what = f"{why.filename}: {why.strerror}" if why.filename else str(why.strerror or why)
         _answer("error", message=what, errno=why.errno)
     orders.get()  # the input's end
-
-
-def _die_with(parent: int) -> None:
-    with suppress(OSError, AttributeError):  # Linux; elsewhere the end of the input does it
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if os.getppid() != parent:
-        os._exit(1)  # it died before the call
 
 
 def _step_back() -> None:
@@ -116,6 +105,7 @@ def _pack(next_order: NextOrder, behind: Behind) -> None:
         end=order["end"],
         stop=order["stop"],
         gc=order["gc"],
+        keep_deleted=order["keep_deleted"],
         wants_blobs=order["wants_blobs"],
     )
     if job.gc:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 import tempfile
 from base64 import b64decode
 from collections.abc import Callable
@@ -13,15 +11,8 @@ from typing import Any
 
 from ZODB.FileStorage.FileStorage import FileStorageError
 
+from zmount.filestorage.child import command, environment
 from zmount.filestorage.pickles import REFUSED
-
-# the child finds its modules where this process does: buildout puts them into sys.path
-_START = (
-    "import sys; sys.path[:] = eval(sys.argv[1]); "
-    "from zmount.filestorage.pack_child import main; main(int(sys.argv[2]))"
-)
-# glibc would keep large blocks that are freed for later, from the second one on
-_MALLOC = {"MALLOC_MMAP_THRESHOLD_": str(1 << 17), "MALLOC_ARENA_MAX": "2"}
 
 
 class PackProcess:
@@ -35,11 +26,11 @@ class PackProcess:
         # not a pipe: nobody reads it while the child works
         self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (until end())
         self._process = subprocess.Popen(
-            (sys.executable, "-c", _START, repr(sys.path), str(os.getpid())),
+            command("zmount.filestorage.pack_child", "main"),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
-            env={**_MALLOC, **os.environ},
+            env=environment(),
         )
 
     def ask(self, order: dict[str, Any]) -> dict[str, Any]:

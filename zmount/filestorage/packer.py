@@ -109,6 +109,7 @@ class _PackOf:
             "end": storage.getSize(),
             "stop": int.from_bytes(stop, "big"),
             "gc": gc,
+            "keep_deleted": getattr(storage, "zmount_keeps_deleted", False),
             "wants_blobs": storage.blob_dir is not None,
         }
 

@@ -41,7 +41,8 @@ class SurveyOutdated(Exception):
 class Job:
     """What to pack: all up to the tid ``stop`` in the first ``end`` bytes of ``path``.
 
-    ``gc``: drop unreachable objects; ``wants_blobs``: find out which blobs go;
+    ``gc``: drop unreachable objects; without it ``keep_deleted`` keeps what says
+    that an object was deleted; ``wants_blobs``: find out which blobs go;
     ``foreign``: oids that other databases refer to.
     """
 
@@ -49,6 +50,7 @@ class Job:
     end: int
     stop: int
     gc: bool = True
+    keep_deleted: bool = False
     wants_blobs: bool = False
     foreign: tuple[int, ...] = ()
 
@@ -117,7 +119,7 @@ class Packing:
             self.reach.from_oids(job.foreign)
             self.reach.from_after(job.end)
         else:
-            self.reach.everything()
+            self.reach.everything(with_deleted=job.keep_deleted)
             self.reach.flag_after(job.end)
         self.figures.objects_before = self.found.table.count
         if self.found.targets.count:

@@ -109,9 +109,18 @@ class Reach:
         """How many references lead nowhere, those without details included."""
         return self._lost - len(self._dangling) + len(self.dangling)
 
-    def everything(self) -> None:
-        """Flag all objects: a pack that collects no garbage."""
-        self.core.reach_all(self.table.slots)
+    def everything(self, *, with_deleted: bool = False) -> None:
+        """Flag all objects: a pack that collects no garbage.
+
+        WITH_DELETED also keeps the records that say that an object is no more.
+        """
+        core, slots = self.core, self.table.slots
+        core.reach_all(slots)
+        if with_deleted:
+            pairs = words(2 * core.pairs_of(slots, core.GONE, words(0)))
+            core.pairs_of(slots, core.GONE, pairs)
+            for position in pairs[1::2]:
+                self.found.targets.set(position, core.REACHED)
 
     def from_oids(self, oids: Iterable[int]) -> None:
         """Flag what these oids lead to as of the pack time; each is known to be referred to."""
