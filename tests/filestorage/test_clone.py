@@ -8,6 +8,7 @@ import signal
 import stat
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -36,10 +37,11 @@ from zmount.errors import (
     StorageUnwritable,
     ZMountError,
 )
+from zmount.filestorage import clone as clone_module
 from zmount.filestorage.clone import PART, Cloned, clone
 from zmount.filestorage.index import read_index
 from zmount.filestorage.index_check import judge
-from zmount.filestorage.source import open_source
+from zmount.filestorage.source import Source, open_source
 
 
 @pytest.fixture
@@ -288,12 +290,12 @@ def test_a_transaction_that_is_voted_on_is_not_in_the_clone(tmp_path: Path) -> N
 
 
 @contextmanager
-def committing(path: Path, blob_dir: Path) -> Iterator[subprocess.Popen[str]]:
+def committing(path: Path, blob_dir: Path, *more: str) -> Iterator[subprocess.Popen[str]]:
     """Let another process commit to PATH; it has begun when this is entered."""
     program = Path(__file__).with_name("committer.py")
     environment = {**os.environ, "PYTHONPATH": str(program.parent)}
     process = subprocess.Popen(
-        [sys.executable, str(program), str(path), str(blob_dir)],
+        [sys.executable, str(program), str(path), str(blob_dir), *more],
         stdout=subprocess.PIPE,
         text=True,
         env=environment,
@@ -317,7 +319,7 @@ def test_ten_clones_of_a_storage_that_is_committed_to(tmp_path: Path) -> None:
         assert process.stdout is not None
         for number in range(10):
             for _ in range(9):
-                process.stdout.readline()  # it blocks when nobody reads what it says
+                assert process.stdout.readline(), "it goes on"  # it waits for a reader
             made.append(clone(path, tmp_path / str(number), blob_dir=blob_dir))
     whole = path.read_bytes()
     sizes = [each.size_bytes for each in made]
@@ -327,6 +329,30 @@ def test_ten_clones_of_a_storage_that_is_committed_to(tmp_path: Path) -> None:
         must_be_whole(each)
         the_rest_is_gone(each.data_fs.parent)
     assert made[-1].blobs_linked > 5
+
+
+def test_clones_of_a_storage_that_is_packed_again_and_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, blob_dir = tmp_path / "Data.fs", tmp_path / "blobs"
+    is_same, replaced = clone_module._is_same_file, 0
+
+    def counted(source: Source) -> bool:
+        nonlocal replaced
+        replaced += not is_same(source)
+        return is_same(source)
+
+    monkeypatch.setattr(clone_module, "_is_same_file", counted)
+    with committing(path, blob_dir, "pack") as process:
+        drain = threading.Thread(target=lambda: list(process.stdout or ()))
+        drain.start()
+        for number in range(400):
+            must_be_whole(clone(path, tmp_path / str(number), blob_dir=blob_dir))
+            assert process.poll() is None, "it goes on"
+            if replaced >= 3:
+                break
+    drain.join()
+    assert replaced >= 3, "no pack came in between: this proves nothing"
 
 
 class Packing:
