@@ -19,13 +19,13 @@ DOUBTS = 4
 
 # what a record may be
 BLOB = 1  # its class is ZODB.blob.Blob
-COMPRESSED = 2  # nobody knows before it is decompressed
+UNKNOWN = 2  # compressed, or at the end of a long chain of back pointers
 
 GONE = 1  # as in _mark
 SHIFT = 4
 DATA_HEADER = 42  # as in _records
 RECORD_FIELDS = 6
-LONGEST_CHAIN = 1024  # as in _references
+LONGEST_CHAIN = 64  # as in _references
 
 
 @cython.cfunc
@@ -234,7 +234,7 @@ def adopt(table, parents, positions, oids, ends, first, done, found):
 def _kind(source, pos, end):
     """Return what the record is that has its pickles from ``pos`` to ``end``."""
     if end - pos >= 2 and source[pos] == 46 and source[pos + 1] == 122:  # ".z"
-        return COMPRESSED
+        return UNKNOWN
     if end - pos >= 2 and source[pos] == 128:  # PROTO
         pos += 2
     if end - pos >= 1 and source[pos] == 40:  # MARK: a class with arguments
@@ -276,9 +276,10 @@ def blobs(source, records, count, found):
                 pos = back
                 length = _u64(source, pos + 34)
                 hops += 1
+            kind = UNKNOWN if hops == LONGEST_CHAIN else 0
             if length and length <= size - pos - DATA_HEADER:
                 kind = _kind(source, pos + DATA_HEADER, pos + DATA_HEADER + length)
-                if kind:
-                    found[blobs] = (number << DOUBTS) | kind
-                    blobs += 1
+            if kind:
+                found[blobs] = (number << DOUBTS) | kind
+                blobs += 1
     return blobs

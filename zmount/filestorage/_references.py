@@ -19,7 +19,7 @@ except ImportError:  # must stay this form: the compiler knows only `import cyth
     from zmount.filestorage import _cython as cython
 
 DATA_HEADER = 42  # as in _records
-LONGEST_CHAIN = 1024  # of back pointers; a longer one makes a record unknown
+LONGEST_CHAIN = 64  # of back pointers; a longer one makes a record unknown
 
 BAD = 0  # what _holder returns instead of a position
 NO_DATA = 1
