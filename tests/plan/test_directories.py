@@ -8,6 +8,7 @@ import pytest
 from topologies import topology_of
 
 from zmount.plan.directories import Directory, directories
+from zmount.render.files import generated_files
 
 TEXT = """
 user zope
@@ -125,3 +126,17 @@ def test_only_what_is_on_the_host_is_made(tmp_path: Path) -> None:
     assert not any(path.startswith("/srv/one") for path in paths["two"])
     assert any(path.endswith("blobs") for path in paths["one"])
     assert any("pub" in path for path in paths["two"])
+
+
+def test_every_file_of_a_backend_has_a_directory_that_its_server_can_write(tmp_path: Path) -> None:
+    demo = (
+        "user zope\n<zeo zeo/>\n<storage d>\n<demostorage>\n<filestorage base>\npath one/base.fs\n"
+        "</filestorage>\n<filestorage changes>\npath two/changes.fs\n</filestorage>\n"
+        "</demostorage>\n</storage>\n"
+    )
+    topology = topology_of(tmp_path, demo)
+    files = [file.path for file in generated_files(topology, topology.hosts[0])]
+
+    users = {each.path: each.user for each in directories(topology, topology.hosts[0], files)}
+
+    assert users[tmp_path / "one"] == users[tmp_path / "two"] == "zope"

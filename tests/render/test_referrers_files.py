@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from deployments import Deployment
 from topologies import files_of, topology_of
 
@@ -71,7 +72,7 @@ def test_what_another_host_has_cannot_be_read(tmp_path: Path):
 
 def test_a_storage_that_two_demostorages_share_hears_of_the_instances_of_both(tmp_path: Path):
     demo = (
-        "<storage {0}>\n<demostorage>\n<filestorage base>\npath base.fs\nread-only on\n"
+        "<storage {0}>\n<demostorage>\n<filestorage base>\npath base.fs\n"
         "</filestorage>\n</demostorage>\n</storage>\n<instance {0}>\nhttp-address {1}\n"
         "<mount {0}>\nmount-point /x\n</mount>\n</instance>\n"
     )
@@ -82,6 +83,20 @@ def test_a_storage_that_two_demostorages_share_hears_of_the_instances_of_both(tm
     assert found.names == {"x", "y"}
     roots = [deployment.directory / f"{name}_client/var/Data.fs" for name in "xy"]
     assert set(found.files) == set(roots)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "path /usr/share/demo/Data.fs\nread-only on",
+        "<demostorage>\n<filestorage base>\npath /usr/share/demo/Data.fs\nread-only on\n"
+        "</filestorage>\n</demostorage>",
+    ],
+)
+def test_nothing_is_written_beside_a_file_that_is_only_read(tmp_path: Path, said: str):
+    text = f"<storage x>\n{said}\n</storage>\n<instance pub>\nroot x\n</instance>\n"
+
+    assert [f for f in files_of(tmp_path, text) if f.path.is_relative_to("/usr/share")] == []
 
 
 def test_a_storage_without_a_filestorage_needs_no_file(tmp_path: Path):

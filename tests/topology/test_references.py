@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from zmount.topology.references import data_files, referrers
+from zmount.topology.references import data_files, files_to_pack, referrers
 
 ZLIB = "<zlibstorage>\n<filestorage>\npath z.fs\n</filestorage>\n</zlibstorage>"
 DEMO = (
@@ -85,3 +85,13 @@ def test_a_file_on_another_host_is_not_read(topology):
 def test_a_storage_without_a_backend_has_one_file(topology):
     root = topology("directory /srv\n<instance pub/>\n").storage("root/pub")
     assert data_files(root) == (root.data_fs,)
+
+
+def test_a_file_that_is_only_read_is_none_to_pack(topology):
+    text = "directory /srv\n<storage s>\n{}\n</storage>\n<instance pub/>\n"
+    demo = DEMO.replace("path base.fs", "path base.fs\nread-only on")
+
+    assert files_to_pack(topology(text.format("read-only on")).storage("s")) == ()
+    assert files_to_pack(topology(text.format(demo)).storage("s")) == (
+        PurePosixPath("/srv/changes.fs"),
+    )

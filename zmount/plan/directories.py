@@ -16,6 +16,7 @@ from zmount.topology.hosts import Host
 from zmount.topology.instances import Replica
 from zmount.topology.mounts import Mount
 from zmount.topology.processes import Process, processes
+from zmount.topology.references import data_files
 from zmount.topology.storages import Storage
 from zmount.topology.topology import Topology
 
@@ -77,8 +78,8 @@ def _of_storages(topology: Topology, host: Host) -> Iterator[Directory]:
 def _of_storage(storage: Storage, user: str) -> Iterator[Directory]:
     if storage.blob_dir is not None:
         yield Directory(path=storage.blob_dir, mode=BLOBS, user=user)
-    if storage.data_fs is not None:
-        yield Directory(path=storage.data_fs.parent, user=user)
+    for path in data_files(storage):
+        yield Directory(path=path.parent, user=user)
 
 
 def _root_users(topology: Topology) -> dict[str, str]:

@@ -14,7 +14,7 @@ from pathlib import PurePosixPath
 from zmount.render.text import Text
 from zmount.topology.hosts import Host
 from zmount.topology.instances import Instance
-from zmount.topology.references import data_files, instances_by_storage, referrers
+from zmount.topology.references import files_to_pack, instances_by_storage, referrers
 from zmount.topology.storages import Storage
 from zmount.topology.topology import Topology
 
@@ -35,7 +35,7 @@ def referrers_texts(topology: Topology, host: Host) -> Iterator[tuple[PurePosixP
     stored_in: dict[PurePosixPath, list[Storage]] = {}
     for storage in topology.storages:
         if storage.host.name == host.name:
-            for path in data_files(storage):
+            for path in files_to_pack(storage):
                 stored_in.setdefault(path, []).append(storage)
     listed: dict[str, Instance] = {}
     for path, storages in stored_in.items():

@@ -46,6 +46,23 @@ def data_files(storage: Storage) -> tuple[PurePosixPath, ...]:
     )
 
 
+def files_to_pack(storage: Storage) -> tuple[PurePosixPath, ...]:
+    """Return those of :func:`data_files` that are not opened read-only."""
+    if storage.backend is None:
+        said = {storage.data_fs: storage.options.text("read-only")}
+    else:
+        said = {
+            storage.host.directory / str(path): str(section.get("read-only") or "")
+            for section in storage.backend.walk()
+            if section.type == "filestorage" and (path := section.get("path")) is not None
+        }
+    return tuple(
+        path
+        for path, text in said.items()
+        if path is not None and text.lower() not in ("on", "yes", "true", "1")
+    )
+
+
 def is_in_memory(storage: Storage) -> bool:
     """True if STORAGE is empty again whenever it is opened."""
     return storage.backend is not None and storage.backend.type in _IN_MEMORY

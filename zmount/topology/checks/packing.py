@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from zmount.topology.checks.storages import is_elsewhere
 from zmount.topology.findings import Finding, error, warning
 from zmount.topology.instances import Instance
-from zmount.topology.references import Referrer, data_files, referrers
+from zmount.topology.references import Referrer, files_to_pack, referrers
 from zmount.topology.storages import Storage
 from zmount.topology.topology import Topology
 
@@ -34,7 +34,7 @@ def garbage_that_stays(topology: Topology) -> Iterator[Finding]:
         packed = [
             mount.storage
             for mount in instance.mounts
-            if mount.storage.pack.gc and data_files(mount.storage)
+            if mount.storage.pack.gc and files_to_pack(mount.storage)
         ]
         unreadable = {
             host.name: [each for each in referrers(instance, host) if each.unreadable]
