@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import signal
 import subprocess
@@ -29,8 +30,9 @@ from zmount.filestorage.reindex import build_index, ready_index
 
 @pytest.fixture
 def nothing_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Take small files for large ones: they are not left to FileStorage."""
+    """Take small files for large ones, and any core for a fast one: nothing is left."""
     monkeypatch.setattr(reindex, "SOON", 0)
+    monkeypatch.setattr(reindex, "SLOW_CORES", ())
 
 
 def index_of(path: Path) -> Path:
@@ -240,6 +242,32 @@ def test_one_of_another_file_is_moved_aside_where_none_can_be_written(tmp_path: 
     assert Path(f"{index_of(path)}.foreign").read_bytes() == foreign
 
 
+READY_IF_SLOW = """
+import sys
+from zmount.filestorage import reindex
+reindex.SOON = 0
+made = reindex.ready_index(sys.argv[1])
+print(made.done, made.why)
+"""
+
+
+def test_without_a_fast_core_scans_are_left_to_filestorage(tmp_path: Path) -> None:
+    path = tmp_path / "Data.fs"
+
+    def said() -> str:
+        command = [sys.executable, "-c", READY_IF_SLOW, str(path)]
+        environment = {**os.environ, "ZMOUNT_CORE": "plain"}
+        return subprocess.run(command, capture_output=True, text=True, env=environment).stdout
+
+    path.write_bytes(commits((1, 2), (3,), (1,)))
+    assert said() == "kept there was none\n"
+    build_index(path)
+    assert said() == "kept \n"
+    path.write_bytes(commits((1, 2), (3,), (2,)))
+    assert said().startswith("removed the last record of oid 0x1 is at byte")
+    assert not index_of(path).exists()
+
+
 def grown(path: Path, *more: tuple[int, ...]) -> None:
     """Let the data file have MORE transactions than its index knows."""
     before = tuple((number, 500 + number) for number in range(50))
@@ -270,7 +298,8 @@ def test_one_that_is_behind_is_brought_up_to_date(
 @settings(max_examples=examples(60), deadline=None)
 def test_after_any_history_filestorage_opens_with_an_index(history: Any) -> None:
     """Whatever is in the last transactions, and whichever of them the saved index knows."""
-    before, reindex.SOON = reindex.SOON, 0
+    before = reindex.SOON, reindex.SLOW_CORES
+    reindex.SOON, reindex.SLOW_CORES = 0, ()
     with TemporaryDirectory(dir=fast_directory(Path()), prefix="zm-") as directory:
         writer = Writer(Path(directory, "Data.fs"))
         writer.write(history[: len(history) // 2 + 1])
@@ -288,7 +317,7 @@ def test_after_any_history_filestorage_opens_with_an_index(history: Any) -> None
                 updated = index_of(writer.path).read_bytes()
                 build_index(writer.path)
                 assert index_of(writer.path).read_bytes() == updated
-    reindex.SOON = before
+    reindex.SOON, reindex.SLOW_CORES = before
 
 
 def test_what_stands_twice_in_a_packed_transaction_is_scanned(

@@ -43,6 +43,7 @@ from zmount.filestorage.source import Source, committed_end, last_end, last_tid,
 
 PART = ".zmount-clone"  # in the target: what is not finished yet
 MOVING = ".moving"  # in PART: its parts are being moved into place
+LOCK = ".lock"
 BLOBS = "blobs"
 ATTEMPTS = 5
 RENAMES = 4  # how often to look for a file that is not there
@@ -317,17 +318,23 @@ def _made(directory: Path, like: os.stat_result) -> bool:
 
 
 def _claimed(part: Path) -> int:
-    """Make and lock the directory PART; the lock ends with this process."""
+    """Make the directory PART and lock it; the lock ends with this process."""
+    lock = part / LOCK
     try:
         part.mkdir(mode=0o700, exist_ok=True)
-        descriptor = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        if part.is_symlink() or part.stat().st_uid not in (0, os.geteuid()):
+            raise ApplyRefused(f"{part} is another user's, or a link")
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(lock, flags, 0o600)
     except OSError as why:
         raise StorageUnwritable(f"{part}: cannot be made: {why.strerror}") from None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        is_same = os.path.samestat(os.fstat(descriptor), part.stat())
+        is_same = os.path.samestat(os.fstat(descriptor), lock.stat())
     except (BlockingIOError, FileNotFoundError):
         is_same = False
+    except OSError:
+        is_same = True  # a file system without locks
     if not is_same:
         os.close(descriptor)
         raise Locked(f"{part.parent}: another clone is being made here")
@@ -372,12 +379,14 @@ def _move_into_place(part: Path, made: Cloned) -> None:
 
 def _empty(part: Path) -> None:
     for each in part.iterdir():
-        _remove(each)
+        if each.name != LOCK:
+            _remove(each)
 
 
 def _clear(part: Path) -> None:
     with suppress(OSError):
         _empty(part)
+        (part / LOCK).unlink()
         part.rmdir()
 
 

@@ -11,6 +11,7 @@ from itertools import chain
 from pathlib import Path
 
 from zmount.errors import CorruptFile, StorageUnreadable, ZMountError
+from zmount.filestorage.cores import chosen
 from zmount.filestorage.index import SavedIndex, read_index, write_buckets
 from zmount.filestorage.index_check import SMALLEST, Judged, judge, last_taken
 from zmount.filestorage.index_content import (
@@ -22,6 +23,7 @@ from zmount.filestorage.index_content import (
 from zmount.filestorage.source import Source, committed_end, last_end, open_source
 from zmount.filestorage.storage_lock import storage_locked
 
+SLOW_CORES = ("plain",)  # scan at a third of FileStorage's speed
 SOON = 1 << 23  # bytes that FileStorage reads without an index in 30 ms
 
 
@@ -29,8 +31,8 @@ SOON = 1 << 23  # bytes that FileStorage reads without an index in 30 ms
 class Indexed:
     """The index of a data file, as it was found or made.
 
-    ``done`` is "built" (from nothing), "updated", "removed" (the file has no
-    object that an index could tell of) or "kept"; ``why`` says what was wrong
+    ``done`` is "built" (from nothing), "updated", "removed" (of another file, or
+    the file has no object that an index could tell of) or "kept"; ``why`` says what was wrong
     before. ``objects`` is how many there are up to ``end``, where the last complete
     transaction does; ``position`` is where those end that the index knows.
     """
@@ -68,7 +70,8 @@ def ready_index(path: str | os.PathLike[str]) -> Indexed:
     """See to it that FileStorage opens PATH quickly and rightly; return what there was to do.
 
     An index that is right and nearly up to date stays. One that is not of this
-    file never does: if no other can be written, it is moved aside.
+    file never does: if no other can be written, it is moved aside. Where only the
+    plain core runs, a scan is left to FileStorage, which is faster then.
 
     :raises Locked: a FileStorage has it open
     :raises StorageUnreadable: it is no FileStorage, or damaged
@@ -96,18 +99,25 @@ def _ready(source: Source) -> Indexed:
     else:
         problem = "there was none"
     if saved is None:
-        if source.end <= SOON:
+        if _is_left_to_filestorage(source.end):
             return _kept(source, problem, None, source.end)
         return _build(source, problem, _unseen)
     judged = judge(source, saved)
     if not judged.why_not:
         return _brought_up(source, saved, judged)
+    if source.end > SOON and _is_left_to_filestorage(source.end):
+        return _removed(source, judged.why_not, source.end)
     try:
         return _build(source, judged.why_not, _unseen)
     except ZMountError:
         with suppress(OSError):
             index.replace(index.with_name(index.name + ".foreign"))
         raise
+
+
+def _is_left_to_filestorage(size: int) -> bool:
+    """True if FileStorage reads so many bytes sooner than we do, or soon enough."""
+    return size <= SOON or chosen().name in SLOW_CORES
 
 
 def _brought_up(source: Source, saved: SavedIndex, judged: Judged) -> Indexed:
@@ -122,6 +132,8 @@ def _brought_up(source: Source, saved: SavedIndex, judged: Judged) -> Indexed:
     behind = f"it ended {end - saved.position:,} bytes before the file did"
     why = behind if judged.is_taken else "FileStorage would have refused it"
     content = moved_content(source, end, saved)
+    if content is None and _is_left_to_filestorage(end):
+        return _kept(source, why, saved, end)
     if content is None:
         return _build(source, why, _unseen)
     return _write(source, content, "updated", why, end)
@@ -173,7 +185,10 @@ def _write(source: Source, content: IndexContent, done: str, why: str, end: int)
 
 
 def _removed(source: Source, why: str, end: int) -> Indexed:
-    """Remove an index of no object: FileStorage reads before the start of its file then."""
+    """Remove an index that is not to be taken.
+
+    With one of no object FileStorage reads before the start of its file, and fails.
+    """
     index_path(source.path).unlink(missing_ok=True)
     return replace(_kept(source, why, None, end), done="removed")
 
