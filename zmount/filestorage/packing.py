@@ -23,11 +23,12 @@ from zmount.filestorage.cores import chosen
 from zmount.filestorage.format import FIRST, MAX_TID, new_cursor, words
 from zmount.filestorage.objects import Found, scan
 from zmount.filestorage.output import Measure, Output
-from zmount.filestorage.pickles import safe_referencesf
+from zmount.filestorage.pickles import is_blob, safe_referencesf
 from zmount.filestorage.reach import Reach
 from zmount.filestorage.source import BATCH, Source, raise_if_corrupt
 
 CANDIDATES = 1 << 12  # records that may be blobs, handed over at a time
+CLASS_NAME = 64  # bytes of a record in which a blob's class is named
 PACKED = ord("p")  # the status of a transaction that a pack wrote
 
 Progress = Callable[[str, int, int], None]  # phase, done and total bytes
@@ -259,14 +260,16 @@ class Packing:
         }
 
     def _is_blob(self, position: int) -> bool:
-        from ZODB.blob import is_blob_record
-
+        """Return whether a dropped record may be a blob's: if not, there is no file to remove."""
         record = self._pickles(position)
         if record.startswith(b".z"):
-            record = zlib.decompress(record[2:])
+            try:
+                record = zlib.decompressobj().decompress(record[2:], CLASS_NAME)
+            except zlib.error:
+                return True
         elif record.startswith(b"."):
-            return True  # encrypted, or the like: if it is no blob there is no file to remove
-        return bool(is_blob_record(record))
+            return True  # encrypted, or the like
+        return is_blob(record)
 
     def _pickles(self, position: int) -> bytes:
         buffer = self.source.buffer
