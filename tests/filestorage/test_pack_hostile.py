@@ -185,6 +185,20 @@ def test_broken_pickles_are_named_with_their_object(writer: Writer) -> None:
     )
 
 
+def test_garbage_whose_compression_is_broken_is_no_obstacle(writer: Writer) -> None:
+    # is it a blob? Nobody can know, and nobody needs it
+    transaction = TransactionMetaData()
+    tid = tid_at(writer.number + 1)
+    writer.storage.tpc_begin(transaction, tid)
+    writer.storage.store(OIDS[7], z64, b".zThis was never compressed", "", transaction)
+    writer.storage.tpc_vote(transaction)
+    writer.storage.tpc_finish(transaction)
+
+    writer.pack(after=writer.number + 1)
+
+    assert OIDS[7] not in writer.storage._index
+
+
 def test_a_file_that_lost_its_end_is_not_packed(writer: Writer) -> None:
     size = writer.path.stat().st_size
     os.truncate(writer.path, size - 20)
