@@ -16,7 +16,7 @@ LAYERS = {
     "plan": 2,
     "render": 2,
     "filestorage": 2,
-    "server": 2,
+    "server": 3,
     "effects": 3,
     "operations": 4,
     "cli": 5,

@@ -1,0 +1,134 @@
+"""Makes a new generation of a stage: production as it is now.
+
+1. production's data file, linked or copied, and its index
+2. its blobs
+3. if production was packed meanwhile it may have removed blobs: refused
+4. the generation has its name, and everything is on the disk
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ZODB.FileStorage import FileStorage
+
+from zmount.errors import ZMountError
+from zmount.server.blob_pool import take_blobs
+from zmount.server.freezing import (
+    Moment,
+    SwapRefused,
+    copy_production,
+    freeze_file,
+    freeze_storage,
+)
+from zmount.server.generations import Generation, Generations, Meta, remove
+from zmount.server.settings import StageSettings
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """A complete generation, and how it came to be: ``why_copied`` is empty unless it was."""
+
+    generation: Generation
+    moment: Moment
+    blobs_taken: int
+    why_copied: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Builder:
+    """``production`` is its storage in this process, None where there is none."""
+
+    settings: StageSettings
+    generations: Generations
+    production: Any
+    progress: Progress
+
+    def build(self, mode: str = "") -> Built:
+        """Make a generation by MODE, "link" or "copy"; empty: as the section says.
+
+        :raises SwapRefused: it cannot be made; nothing is left of it
+        """
+        new = self.generations.begin()
+        try:
+            why_copied = self.why_copied(mode or self.settings.mode)
+            moment = self._copied(new) if why_copied else self._linked(new)
+            taken = 0
+            if not why_copied and self._blob_dir is not None:
+                self.progress("blobs", 0, 0)
+                taken = self._take_blobs(self._blob_dir, new, moment)
+            new.write_meta(
+                Meta(
+                    mode="copy" if why_copied else "link",
+                    source=self.settings.source or str(self.path),
+                    base_tid=moment.tid.hex(),
+                    base_end=moment.end,
+                    base_inode=moment.inode,
+                )
+            )
+            generation = self.generations.complete(new)
+        except OSError as why:
+            remove(new.path)
+            where = why.filename or self.generations.path
+            raise SwapRefused(f"{where}: {why.strerror}; staging is as it was") from None
+        except ZMountError as why:
+            remove(new.path)
+            raise SwapRefused(str(why)) from None
+        except BaseException:
+            remove(new.path)
+            raise
+        return Built(generation=generation, moment=moment, blobs_taken=taken, why_copied=why_copied)
+
+    @property
+    def path(self) -> Path:
+        """Production's data file."""
+        if isinstance(self.production, FileStorage):
+            return Path(self.production._file_name)
+        return self.settings.source_path
+
+    @property
+    def _blob_dir(self) -> Path | None:
+        if isinstance(self.production, FileStorage):
+            found = self.production.blob_dir
+        else:
+            found = self.settings.source_blob_dir
+        has_none = found is None or self.settings.blob_dir is None
+        return None if has_none else Path(found)
+
+    def why_copied(self, mode: str) -> str:
+        """Return why production is copied, empty if it is linked."""
+        if mode == "copy":
+            return "copying was asked for"
+        here = self.generations.path.stat().st_dev
+        if self.path.stat().st_dev != here:
+            return f"{self.path} is on another volume"
+        if self._blob_dir is not None and self._blob_dir.stat().st_dev != here:
+            return f"{self._blob_dir} is on another volume"
+        return ""
+
+    def _linked(self, new: Generation) -> Moment:
+        self.progress("freeze", 0, 0)
+        if isinstance(self.production, FileStorage):
+            return freeze_storage(self.production, new)
+        return freeze_file(self.path, new)
+
+    def _copied(self, new: Generation) -> Moment:
+        return copy_production(self.path, self._blob_dir, new, self.progress)
+
+    def _take_blobs(self, blob_dir: Path, new: Generation, moment: Moment) -> int:
+        taken = take_blobs(blob_dir, self.generations.blobs, new, moment, self._pool_is_up_to())
+        is_packing = getattr(self.production, "_pack_is_in_progress", False)
+        if is_packing or self.path.stat().st_ino != moment.inode:
+            raise SwapRefused(f"{self.path}: it was packed while its blobs were linked; try again")
+        return taken
+
+    def _pool_is_up_to(self) -> Meta | None:
+        """Return the latest moment of which the pool has all blobs."""
+        linked = [one.meta for one in self.generations.all()]
+        linked = [meta for meta in linked if meta.mode == "link"]
+        return max(linked, key=lambda meta: meta.base_tid, default=None)

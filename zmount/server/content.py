@@ -1,0 +1,70 @@
+"""What a stage shows: its plain file, or a generation's changes over its base."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ZODB.FileStorage import FileStorage
+from ZODB.POSException import StorageError
+from ZODB.utils import p64, z64
+
+from zmount.server.frozen import FrozenFile, NotFrozen
+from zmount.server.generations import Generation, Generations
+from zmount.server.overlay import Overlay
+from zmount.server.settings import StageSettings
+
+OID_RANGE = 40  # bits: staging has so many oids for itself, and others after each swap
+
+
+class BrokenGeneration(StorageError):  # type: ignore[misc]
+    """A generation's directory does not hold what it should."""
+
+
+def open_content(
+    settings: StageSettings, generations: Generations, generation: Generation | None
+) -> Any:
+    """Open GENERATION, or the plain file where that is None; a FileStorage in any case.
+
+    :raises BrokenGeneration: its files are not those that were put there
+    """
+    if generation is None:
+        blob_dir = None if settings.blob_dir is None else str(settings.blob_dir)
+        plain = FileStorage(str(settings.path), blob_dir=blob_dir, **dict(settings.options))
+        # clients have oids in stock; after a swap they must not be those of production's objects
+        plain.set_max_oid(p64(1 << OID_RANGE))
+        return plain
+    try:
+        meta = generation.meta
+        base = FrozenFile(
+            generation.base,
+            bytes.fromhex(meta.base_tid),
+            meta.base_end,
+            base_blobs(settings, generations, generation),
+        )
+    except (OSError, ValueError, TypeError, NotFrozen) as why:
+        raise BrokenGeneration(
+            f"{generation.path}: this is not a generation of {settings.name}: {why}; "
+            "zmount swap-stage makes another one"
+        ) from None
+    content = Overlay(
+        generation.changes,
+        base,
+        blob_dir=None if settings.blob_dir is None else generation.changes_blobs,
+        floor=bytes.fromhex(meta.floor) or z64,
+        packed=bytes.fromhex(meta.packed) or z64,
+        note_pack=generation.note_pack,
+    )
+    if meta.first_oid:
+        content.set_max_oid(bytes.fromhex(meta.first_oid))
+    return content
+
+
+def base_blobs(
+    settings: StageSettings, generations: Generations, generation: Generation
+) -> Path | None:
+    """Return where the blobs of GENERATION's base are."""
+    if settings.blob_dir is None:
+        return None
+    copied = generation.path / "base-blobs"
+    return copied if copied.exists() else generations.blobs

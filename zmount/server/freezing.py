@@ -1,0 +1,128 @@
+"""Production at one moment, in the directory of a new generation.
+
+Linked: the data file by a hard link, which takes no time and no room. Of a storage
+in this process its lock is held only to read where it ends, and its index in
+memory; of any other one the saved index is brought up to date from the file.
+
+Copied: a clone, where production lies on another volume, or where one is wanted.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ZODB.POSException import StorageError
+from ZODB.utils import p64, z64
+
+from zmount.filestorage.clone import clone
+from zmount.filestorage.index import read_index, write_buckets
+from zmount.filestorage.index_check import judge
+from zmount.filestorage.index_content import content_of
+from zmount.filestorage.source import committed_end, last_end, last_tid, open_source
+from zmount.server.generations import Generation
+
+ATTEMPTS = 3  # where a pack puts another file in place just now
+
+
+class SwapRefused(StorageError):  # type: ignore[misc]
+    """Swapping now would lose something, or cannot be done; what was there is there."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """Production up to the transaction ``tid``, which ends at byte ``end`` of file ``inode``.
+
+    ``locked_s`` is for how long production's lock was held.
+    """
+
+    tid: bytes
+    end: int
+    inode: int
+    locked_s: float = 0.0
+
+
+def freeze_storage(storage: Any, new: Generation) -> Moment:
+    """Link the file of a FileStorage in this process into NEW; write its index.
+
+    :raises SwapRefused: it is being packed, or is empty
+    """
+    if storage._pack_is_in_progress:
+        raise SwapRefused(f"{storage._file_name}: it is being packed; try again after that")
+    os.link(storage._file_name, new.base)  # may wait for the disk: not under the lock
+    with storage._lock:
+        start = time.perf_counter()
+        end, tid = storage._pos, storage._ltid
+        inode = os.fstat(storage._file.fileno()).st_ino
+        # strings: they are written below, without the lock
+        buckets = [(prefix, each.toString()) for prefix, each in storage._index._data.items()]
+        locked_s = time.perf_counter() - start
+    if new.base.stat().st_ino != inode:
+        raise SwapRefused(f"{storage._file_name}: it was packed this very moment; try again")
+    if tid == z64:
+        raise SwapRefused(f"{storage._file_name}: it is empty")
+    write_buckets(new.base.with_name("base.fs.index"), end, buckets)
+    _protect(new)
+    return Moment(tid=tid, end=end, inode=inode, locked_s=locked_s)
+
+
+def freeze_file(path: Path, new: Generation) -> Moment:
+    """Link the data file PATH, which another process may be writing to, into NEW.
+
+    :raises SwapRefused: it is empty
+    :raises StorageUnreadable: it is no FileStorage, or damaged
+    """
+    os.link(path, new.base)
+    with open_source(new.base) as source:
+        saved, end = read_index(path.with_name(path.name + ".index")), None
+        if saved is not None:
+            judged = judge(source, saved)
+            if judged.why_not:
+                saved = None
+            else:
+                end = judged.end
+        if end is None:
+            end = last_end(source)
+        if end is None:
+            end = committed_end(source)
+        tid = last_tid(source, end)
+        if not tid:
+            raise SwapRefused(f"{path}: it is empty")
+        content = content_of(source, end, saved, lambda done, of: None)
+        write_buckets(new.base.with_name("base.fs.index"), content.position, content.buckets)
+        inode = source.inode
+    _protect(new)
+    return Moment(tid=p64(tid), end=end, inode=inode)
+
+
+def copy_production(
+    path: Path,
+    blob_dir: Path | None,
+    new: Generation,
+    progress: Callable[[str, int, int], None],
+) -> Moment:
+    """Copy the storage in the data file PATH, with its blobs, into NEW.
+
+    :raises StorageUnreadable, StorageUnwritable: as a clone does
+    """
+    part = new.path / "copy"
+    made = clone(path, part, blob_dir=blob_dir, progress=progress)
+    made.data_fs.rename(new.base)
+    made.data_fs.with_name(made.data_fs.name + ".index").rename(new.path / "base.fs.index")
+    if made.blob_dir is not None:
+        made.blob_dir.rename(new.path / "base-blobs")
+    part.rmdir()
+    _protect(new)
+    return Moment(tid=p64(made.last_tid), end=made.size_bytes, inode=new.base.stat().st_ino)
+
+
+def _protect(new: Generation) -> None:
+    """Let nobody open the base for writing: it may be production's own file.
+
+    FileStorage creates NAME.lock first, which a directory of that name prevents.
+    """
+    new.base.with_name("base.fs.lock").mkdir()

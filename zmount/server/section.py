@@ -1,0 +1,60 @@
+"""The ``<stage>`` section of a zeo.conf, after ``%import zmount.server``."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from ZODB.config import BaseConfig
+
+from zmount.server.serving import ServedStage
+from zmount.server.settings import StageSettings
+
+MODES = ("link", "copy")
+
+
+def mode(text: str) -> str:
+    """Return TEXT if it is a mode.
+
+    :raises ValueError: it is none
+    """
+    if text not in MODES:
+        raise ValueError(f"{text!r} is not one of {', '.join(MODES)}")
+    return text
+
+
+class Stage(BaseConfig):  # type: ignore[misc]
+    """Opens what the section says."""
+
+    def open(self) -> Any:
+        """Open the storage."""
+        section = self.config
+        path = Path(section.path).absolute()
+        generations = section.generations or path.parent / "generations"
+        packer, _, name = section.packer.rpartition(".")
+        options = {
+            "packer": getattr(import_module(packer), name),
+            "pack_gc": section.pack_gc,
+            "pack_keep_old": section.pack_keep_old,
+            "quota": section.quota,
+        }
+        return ServedStage(
+            StageSettings(
+                name=self.name or "stage",
+                path=path,
+                blob_dir=_path(section.blob_dir),
+                generations=Path(generations).absolute(),
+                source=section.source or "",
+                source_path=Path(section.source_path).absolute(),
+                source_blob_dir=_path(section.source_blob_dir),
+                mode=section.mode,
+                keep=section.keep,
+                drain_timeout_s=section.drain_timeout,
+                options=tuple(options.items()),
+            )
+        )
+
+
+def _path(text: str | None) -> Path | None:
+    return Path(text).absolute() if text else None

@@ -1,0 +1,119 @@
+"""A stage in a ZEO server, which is told over a socket of its own to swap."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import asdict
+from typing import Any
+
+from ZODB.POSException import StorageError
+from ZODB.utils import u64
+
+from zmount.server.building import Built
+from zmount.server.control import Answer, ControlSocket
+from zmount.server.generations import Generation, pinned_bytes
+from zmount.server.settings import StageSettings
+from zmount.server.stage import StageStorage
+
+MOST_CHANGES = 20  # the last transactions on staging that a status tells of
+
+log = logging.getLogger(__name__)
+
+
+class ServedStage(StageStorage):
+    """See the module."""
+
+    def __init__(self, settings: StageSettings) -> None:
+        super().__init__(settings)
+        self._control = ControlSocket(self.generations.control, self._do)
+
+    def close(self) -> None:
+        self._control.close()
+        super().close()
+
+    def _do(self, request: dict[str, Any], answer: Answer) -> None:
+        """Do what REQUEST says; what is refused is told to who asked."""
+        try:
+            answer({"result": self._called(request, answer)})
+        except StorageError as why:
+            log.warning("%s: %s", self.__name__, why)
+            answer({"error": str(why), "kind": type(why).__name__})
+
+    def _called(self, request: dict[str, Any], answer: Answer) -> dict[str, Any]:
+        calls = {"swap": self._swap, "undo": self._undo, "status": self._status}
+        wanted = request.get("call") if isinstance(request, dict) else None
+        if wanted not in calls:
+            raise ValueError(f"there are {', '.join(calls)}, not {wanted!r}")
+        return calls[wanted](request, answer)
+
+    def _swap(self, request: dict[str, Any], answer: Answer) -> dict[str, Any]:
+        start = time.perf_counter()
+
+        def progress(phase: str, done: int, total: int) -> None:
+            answer({"phase": phase, "done": done, "total": total})
+
+        built = self.swap(str(request.get("mode", "")), progress)
+        return {**self.facts(), **built_facts(built), "seconds": time.perf_counter() - start}
+
+    def _undo(self, request: dict[str, Any], answer: Answer) -> dict[str, Any]:
+        self.undo_swap()
+        return self.facts()
+
+    def _status(self, request: dict[str, Any], answer: Answer) -> dict[str, Any]:
+        return {**self.facts(), **self.changes()}
+
+    def facts(self) -> dict[str, Any]:
+        """Return what the stage is now, as an object of JSON."""
+        current = self.generation
+        return {
+            "storage": self.__name__,
+            "generation": 0 if current is None else current.number,
+            "floor": self._floor.hex(),
+            **({} if current is None else asdict(current.meta)),
+            "kept": [_kept(one) for one in self.generations.all() if one != current],
+        }
+
+    def changes(self) -> dict[str, Any]:
+        """Return what was changed since the last swap: counts, and the last transactions."""
+        oids: set[bytes] = set()
+        transactions = []
+        start = None if self.generation is None else _next(self._floor)
+        for transaction in self._content.iterator(start):
+            changed = {record.oid for record in transaction}
+            oids |= changed
+            transactions.append(
+                {
+                    "tid": transaction.tid.hex(),
+                    "user": transaction.user.decode(errors="replace"),
+                    "description": transaction.description.decode(errors="replace"),
+                    "objects": len(changed),
+                }
+            )
+        return {
+            "changed_objects": len(oids),
+            "changed_transactions": len(transactions),
+            "last_changes": transactions[-MOST_CHANGES:],
+        }
+
+
+def built_facts(built: Built) -> dict[str, Any]:
+    """Return how a generation was made, as an object of JSON."""
+    return {
+        "why_copied": built.why_copied,
+        "blobs_taken": built.blobs_taken,
+        "production_locked_s": built.moment.locked_s,
+    }
+
+
+def _kept(one: Generation) -> dict[str, Any]:
+    return {
+        "generation": one.number,
+        "base_tid": one.meta.base_tid,
+        "swapped_at": one.meta.swapped_at,
+        "pinned_bytes": pinned_bytes(one),
+    }
+
+
+def _next(tid: bytes) -> bytes:
+    return int.to_bytes(u64(tid) + 1, 8, "big")
