@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -15,14 +16,23 @@ from typing import Any
 import pytest
 from fs_bytes import MAGIC, Record, Transaction, commits, file_of
 from histories import Store, StoreBlob, Undo, Writer, examples, fast_directory, histories
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from zeo_servers import blob, zeo_server
 from ZODB.Connection import TransactionMetaData
 from ZODB.FileStorage import FileStorage
+from ZODB.FileStorage.FileStorage import FileStorageError
+from ZODB.FileStorage.format import CorruptedError
 from ZODB.fsIndex import fsIndex
 from ZODB.utils import p64
 
-from zmount.errors import CorruptFile, Locked, StorageUnreadable, StorageUnwritable
+from zmount.errors import (
+    CorruptFile,
+    Locked,
+    StorageUnreadable,
+    StorageUnwritable,
+    ZMountError,
+)
 from zmount.filestorage import reindex
 from zmount.filestorage.index import read_index
 from zmount.filestorage.reindex import build_index, ready_index
@@ -364,6 +374,59 @@ def test_where_every_transaction_is_refused_there_is_nothing_to_do(
     before = index_of(writer.path).read_bytes()
     assert ready_index(writer.path).done == "kept"
     assert index_of(writer.path).read_bytes() == before
+
+
+flips = st.lists(st.tuples(st.integers(0, 2**12), st.integers(0, 255)), max_size=3)
+
+
+def flipped(content: bytes, flips: list[tuple[int, int]]) -> bytes:
+    damaged = bytearray(content)
+    for at, value in flips:
+        damaged[at % len(damaged)] = value
+    return bytes(damaged)
+
+
+@given(file_flips=flips, index_flips=flips, cut=st.integers(0, 200), more=st.integers(0, 3))
+@settings(
+    max_examples=examples(200),
+    deadline=None,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],
+)
+def test_whatever_lies_there_filestorage_finds_what_it_would_find_without_an_index(
+    file_flips: list[tuple[int, int]],
+    index_flips: list[tuple[int, int]],
+    cut: int,
+    more: int,
+    nothing_is_small: None,
+) -> None:
+    before = tuple((number, number % 3) for number in range(6))
+    with TemporaryDirectory(dir=fast_directory(Path()), prefix="zm-") as directory:
+        path = Path(directory, "Data.fs")
+        path.write_bytes(commits(*before))
+        build_index(path)
+        index_of(path).write_bytes(flipped(index_of(path).read_bytes(), index_flips))
+        content = flipped(commits(*before, *((2, 50 + n) for n in range(more))), file_flips)
+        path.write_bytes(content[: len(content) - cut])
+        try:
+            ready_index(path)
+        except ZMountError as why:
+            assert str(path) in str(why)
+            return
+        with_index = opened(path)
+        index_of(path).unlink(missing_ok=True)
+        assert with_index == opened(path)
+
+
+def opened(path: Path) -> object:
+    """Return what FileStorage finds in PATH, or how it fails."""
+    try:
+        storage = FileStorage(str(path), read_only=True)
+    except (CorruptedError, FileStorageError, ValueError, struct.error) as why:
+        return type(why)
+    try:
+        return storage.getSize(), dict(storage._index.items()), storage.lastTransaction()
+    finally:
+        storage.close()
 
 
 # With a real ZEO server
