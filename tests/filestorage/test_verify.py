@@ -267,6 +267,15 @@ def test_a_transaction_that_is_not_later_is_told_and_read(tmp_path: Path) -> Non
     assert (found.severity, found.kind, found.offset) == ("error", "order", SECOND)
 
 
+def test_a_transaction_with_the_tid_0_is_passed(tmp_path: Path) -> None:
+    """It cannot be later than anything: to begin anew with it would never end."""
+    for number, damaged in enumerate((three(), three(tid=0))):
+        first = replace(damaged[0], tid=10 * number)
+        found = verify(written(tmp_path / "Data.fs", first, *damaged[1:]))
+        assert {each.kind for each in found.findings} >= {"structure" if number == 0 else "order"}
+        assert found.objects >= 2
+
+
 def test_a_record_with_another_tid_than_its_transaction_is_told(tmp_path: Path) -> None:
     transactions = three()
     changed = Transaction(tid=20, records=(Record(oid=1, data=DATA, tid=21),))

@@ -8,6 +8,7 @@ from the end of the file. What lies between is one finding. Each step goes forwa
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable
 from typing import Any
 
@@ -124,18 +125,10 @@ class Structure:
         """Say what is wrong with a doubtful record."""
         core, check = self._core, self._check
         at = number * core.RECORD_FIELDS
-        oid, place, back = (
-            self._batch[at],
-            self._batch[at + core.PLACE],
-            self._batch[at + core.BACK],
-        )
+        oid, place = self._batch[at], self._batch[at + core.PLACE]
         if doubt & check.TID:
-            self.findings.error(
-                "structure",
-                "its record has another tid than its transaction",
-                offset=place,
-                oid=oid,
-            )
+            reason = "its record has another tid than its transaction"
+            self.findings.error("structure", reason, offset=place, oid=oid)
         if doubt & check.BACK:
             back = self._batch[at + core.BACK]
             reason = f"its back pointer leads to byte {back}, where it has no record"
@@ -144,7 +137,8 @@ class Structure:
             self._tell_previous(oid, place, self._batch[at + core.PREVIOUS])
 
     def _tell_previous(self, oid: int, place: int, previous: int) -> None:
-        if any(start <= previous < stop for start, stop in self.gaps):
+        number = bisect_right(self.gaps, (previous, MAX_TID))
+        if number and previous < self.gaps[number - 1][1]:
             return  # it was there before the file was damaged
         if previous == 0:
             reason = "the record says that it is the object's first, which it is not"
@@ -173,7 +167,7 @@ class Structure:
             # its first records may be sound
             self._lose(at, after, code)
             self._end_stretch(after)
-        elif code == NOT_LATER:
+        elif code == NOT_LATER and cursor[core.LAST_TID]:
             self.findings.error("order", REASONS[code], offset=at)
             self._end_stretch(at)
             after = at
@@ -196,7 +190,7 @@ class Structure:
     def _next_sound(self, at: int, code: int) -> int:
         """Return where the next sound transaction begins after that AT, or the end."""
         buffer = self.source.buffer
-        if code in (BAD_STATUS, TWO_LENGTHS):
+        if code in (BAD_STATUS, TWO_LENGTHS, NOT_LATER):  # the last one: its tid is 0
             after = at + int.from_bytes(buffer[at + 8 : at + 16], "big") + 8
             if after == self.end or (after < self.end and self._is_sound(after)):
                 return after
