@@ -27,6 +27,7 @@ from histories import (
     examples,
     fast_directory,
     histories,
+    tid_at,
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -259,6 +260,23 @@ def test_each_damaged_region_is_told_once(tmp_path: Path) -> None:
         first + size * number for number in (20, 90, 150)
     ]
     assert found.objects == 1 + 2 * 195
+
+
+def test_what_lies_between_two_damaged_transactions_is_read(tmp_path: Path) -> None:
+    """The last one is damaged, too, so the end of the file tells nothing."""
+    first = u64(tid_at(0))
+    transactions = [
+        Transaction(
+            tid=first + n,
+            records=(Record(oid=n, data=DATA),),
+            length=1 << 60 if n in (2, 9) else None,
+        )
+        for n in range(10)
+    ]
+    found = verify(written(tmp_path / "Data.fs", *transactions))
+
+    assert [each.kind for each in found.findings] == ["structure", "structure"]
+    assert found.objects == 8
 
 
 def test_a_transaction_that_is_not_later_is_told_and_read(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ from zmount.filestorage.verification import Findings
 
 STRETCH = 1 << 24  # bytes: what a thread takes of the file at a time
 MOST_TRIED = 1 << 20  # places that look like a transaction's beginning: about a second
+SINCE_1993 = b"\x04", b"\x03"  # how tids begin from April 2025 on, and before
 NOT_LATER = 12  # codes of REASONS
 BAD_STATUS = 4
 TWO_LENGTHS = 5
@@ -197,29 +198,37 @@ class Structure:
         stop = self._sound_to_the_end()
         if stop <= at:
             stop = self.end
-        prefix = self._common_bytes()
-        data: Any = buffer.obj  # a memoryview has no find()
-        position: int = at
-        while prefix and self._tried < MOST_TRIED:
-            position = data.find(prefix, position + 1, stop)
-            if position < 0:
-                break
-            self._tried += 1
-            if self._is_sound(position):
-                return position
+        for prefix in self._prefixes():
+            if (found := self._find_sound(prefix, at, stop)) is not None:
+                return found
         return stop
 
-    def _common_bytes(self) -> bytes:
-        """Return the first bytes that the tids of all further transactions have, if any."""
-        low: bytes = self._cursor[self._core.LAST_TID].to_bytes(8, "big")
+    def _find_sound(self, prefix: bytes, at: int, stop: int) -> int | None:
+        """Return the first sound transaction between AT and STOP whose tid begins so."""
+        data: Any = self.source.buffer.obj  # a memoryview has no find()
+        while self._tried < MOST_TRIED:
+            at = data.find(prefix, at + 1, stop)
+            if at < 0:
+                break
+            self._tried += 1
+            if self._is_sound(at):
+                return at
+        return None
+
+    def _prefixes(self) -> list[bytes]:
+        """Return with what the tids of further transactions may begin, the likeliest first.
+
+        Two bytes of a tid last for 45 days, one for 32 years.
+        """
         start = self._sound_to_the_end()
-        high = bytes(self.source.buffer[start : start + 8]) if start < self.end else low
+        low: bytes = self._cursor[self._core.LAST_TID].to_bytes(8, "big")
+        high = bytes(self.source.buffer[start : start + 8]) if start < self.end else b""
         if not any(low):
-            return high[:2]
-        common = 0
-        while common < 8 and low[common] == high[common]:
-            common += 1
-        return low[:common]
+            return [high[:2]] if high else list(SINCE_1993)
+        same = 0
+        while same < len(high) and low[same] == high[same]:
+            same += 1
+        return [low[:same]] if same else [low[:2], low[:1]]
 
     def _sound_to_the_end(self) -> int:
         """Return from where on the file is sound, found by going backwards from its end."""
