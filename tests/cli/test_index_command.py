@@ -11,6 +11,8 @@ from ZODB.Connection import TransactionMetaData
 from ZODB.FileStorage import FileStorage
 from ZODB.utils import p64, z64
 
+from zmount.filestorage.cores import chosen
+
 TWO = ZEO_ONLY + "<storage more/>\n"
 
 
@@ -144,8 +146,9 @@ def test_start_builds_an_index_that_is_missing(deploy: Callable[[str], Deploymen
     done = deployment.zmount("start")
 
     assert done.returncode == 0, done.stderr
-    assert "the index of content built in " in done.stderr
-    assert "there was none" in done.stderr
+    if chosen().name == "compiled":  # the plain core leaves it to FileStorage, which is faster
+        assert "the index of content built in " in done.stderr
+        assert "there was none" in done.stderr
     assert index_of(path).read_bytes() == saved
 
 
@@ -207,5 +210,6 @@ def test_a_damaged_file_is_started_all_the_same(deploy: Callable[[str], Deployme
     done = deployment.zmount("start")
 
     assert done.returncode == 0, done.stderr
-    assert "the index of content could not be made ready: " in done.stderr
-    assert "damaged at byte 4" in done.stderr
+    if chosen().name == "compiled":
+        assert "the index of content could not be made ready: " in done.stderr
+        assert "damaged at byte 4" in done.stderr

@@ -38,7 +38,8 @@ from zmount.errors import (
     ZMountError,
 )
 from zmount.filestorage import clone as clone_module
-from zmount.filestorage.clone import PART, Cloned, clone
+from zmount.filestorage.clone import Cloned, clone
+from zmount.filestorage.clone_target import PART
 from zmount.filestorage.index import read_index
 from zmount.filestorage.index_check import judge
 from zmount.filestorage.source import Source, open_source
@@ -496,6 +497,17 @@ def test_a_directory_that_cannot_be_made_is_named(written: Writer, tmp_path: Pat
     with pytest.raises(StorageUnwritable, match="cannot be made: No such file") as caught:
         clone(written.path, target)
     assert str(target) in str(caught.value)
+
+
+def test_what_another_user_or_a_link_put_there_is_not_used(written: Writer, tmp_path: Path) -> None:
+    directory, victim = tmp_path / "clone", tmp_path / "victim"
+    for path in (directory, victim):
+        path.mkdir()
+    (victim / "kept").write_text("kept")
+    (directory / PART).symlink_to(victim)
+    with pytest.raises(ApplyRefused, match="another user's, or a link"):
+        clone(written.path, directory)
+    assert (victim / "kept").read_text() == "kept"
 
 
 # Killed, and without space

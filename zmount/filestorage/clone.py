@@ -16,9 +16,7 @@ in a directory of its own in the target; the next clone to there removes it.
 from __future__ import annotations
 
 import errno
-import fcntl
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -26,25 +24,16 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from zmount.errors import (
-    ApplyRefused,
-    CorruptFile,
-    Locked,
-    StorageUnreadable,
-    StorageUnwritable,
-)
+from zmount.errors import CorruptFile, StorageUnreadable, StorageUnwritable
 from zmount.filestorage.blob_copy import BlobCopy
+from zmount.filestorage.clone_target import BLOBS, clone_target, empty, move_into_place
 from zmount.filestorage.file_copy import EndsEarly, copy_bytes, share_blocks, sync_file_system
-from zmount.filestorage.index import SavedIndex, own_as, read_index, sync_directory, write_buckets
+from zmount.filestorage.index import SavedIndex, own_as, read_index, write_buckets
 from zmount.filestorage.index_check import judge
 from zmount.filestorage.index_content import content_of
 from zmount.filestorage.reindex import index_path
 from zmount.filestorage.source import Source, committed_end, last_end, last_tid, open_source
 
-PART = ".zmount-clone"  # in the target: what is not finished yet
-MOVING = ".moving"  # in PART: its parts are being moved into place
-LOCK = ".lock"
-BLOBS = "blobs"
 ATTEMPTS = 5
 RENAMES = 4  # how often to look for a file that is not there
 INDEX_SHARE = 64  # an index takes a part of the data file, seldom more than a 64th ...
@@ -94,12 +83,13 @@ def clone(
     """
     watch = time.perf_counter()
     path, directory = Path(path), Path(directory)
-    with _opened(path):
-        pass  # before anything is made
-    with _target(directory, path) as part:
+    with _opened(path) as source:  # before anything is made
+        assert source.descriptor is not None
+        like = os.fstat(source.descriptor)
+    with clone_target(directory, like) as part:
         try:
             made = _attempts(path, part, Path(blob_dir) if blob_dir else None, progress)
-            _move_into_place(part, made)
+            move_into_place(part, made.data_fs.name)
         except OSError as why:
             raise StorageUnwritable(
                 f"{directory}: the clone of {path} cannot be made: {why.strerror}"
@@ -127,7 +117,7 @@ def _attempts(path: Path, part: Path, blob_dir: Path | None, progress: Progress)
                 made = None
             if made is not None and _is_same_file(source):
                 return made
-        _empty(part)
+        empty(part)
     raise StorageUnreadable(
         f"{path}: another file was put in its place {ATTEMPTS} times while it was copied",
         hint="clone it when no pack runs",
@@ -171,7 +161,7 @@ class _Attempt:
         blobs = BlobCopy(source=self.blob_dir or self.part, target=self.part / BLOBS, until=tid)
         target = self.part / self.source.path.name
         with target.open("xb", buffering=0) as file, ThreadPoolExecutor(1, "index") as thread:
-            own_as(file.fileno(), self.source.path)
+            own_as(file.fileno(), self._descriptor)
             is_shared = share_blocks(self._descriptor, file.fileno(), end)
             self._need_space(0 if is_shared else end, blobs)
             beside = thread.submit(self._beside, end, blobs)
@@ -247,7 +237,7 @@ class _Attempt:
         source, name = self.source, self.source.path.name
         index = self.part / f"{name}.index"
         content = content_of(source, end, self.saved, self._report_index)
-        objects = write_buckets(index, content.position, content.buckets, source.path)
+        objects = write_buckets(index, content.position, content.buckets, self.part / name)
         if not objects:
             index.unlink()  # FileStorage would stumble over it
         if self.blob_dir is not None:
@@ -273,125 +263,3 @@ class _Attempt:
 
 def _mb(size: int) -> str:
     return f"{size / 1e6:,.0f}"
-
-
-# The target
-
-
-@contextmanager
-def _target(directory: Path, path: Path) -> Iterator[Path]:
-    """Yield the directory for what is not finished; in the end it is gone in any case.
-
-    A new directory belongs to the owner of the data file PATH.
-    """
-    is_new = _made(directory, path.stat())
-    part = directory / PART
-    try:
-        descriptor = _claimed(part)
-        try:
-            _recover(part)
-            _must_be_empty(directory)
-            yield part
-        finally:
-            _clear(part)
-            os.close(descriptor)
-    except BaseException:
-        if is_new:
-            with suppress(OSError):
-                directory.rmdir()
-        raise
-
-
-def _made(directory: Path, like: os.stat_result) -> bool:
-    """Make DIRECTORY, if it is not there; return whether it was made."""
-    try:
-        directory.mkdir()
-        if os.geteuid() == 0:
-            os.chown(directory, like.st_uid, like.st_gid)
-    except FileExistsError:
-        if directory.is_dir():
-            return False
-        raise ApplyRefused(f"{directory}: a directory is needed here, not a file") from None
-    except OSError as why:
-        raise StorageUnwritable(f"{directory}: cannot be made: {why.strerror}") from None
-    return True
-
-
-def _claimed(part: Path) -> int:
-    """Make the directory PART and lock it; the lock ends with this process."""
-    lock = part / LOCK
-    try:
-        part.mkdir(mode=0o700, exist_ok=True)
-        if part.is_symlink() or part.stat().st_uid not in (0, os.geteuid()):
-            raise ApplyRefused(f"{part} is another user's, or a link")
-        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-        descriptor = os.open(lock, flags, 0o600)
-    except OSError as why:
-        raise StorageUnwritable(f"{part}: cannot be made: {why.strerror}") from None
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        is_same = os.path.samestat(os.fstat(descriptor), lock.stat())
-    except (BlockingIOError, FileNotFoundError):
-        is_same = False
-    except OSError:
-        is_same = True  # a file system without locks
-    if not is_same:
-        os.close(descriptor)
-        raise Locked(f"{part.parent}: another clone is being made here")
-    return descriptor
-
-
-def _recover(part: Path) -> None:
-    """Remove what a clone left that was killed, also what it had moved into place already."""
-    moving = part / MOVING
-    if moving.exists():
-        name = Path(moving.read_text()).name
-        if not (part.parent / name).exists():
-            _remove(part.parent / BLOBS)
-            _remove(part.parent / f"{name}.index")
-    _empty(part)
-
-
-def _must_be_empty(directory: Path) -> None:
-    there = sorted(each.name for each in directory.iterdir() if each.name != PART)
-    if there:
-        more = f" and {len(there) - 1} more" if len(there) > 1 else ""
-        raise ApplyRefused(
-            f"{directory} is not empty: there is {there[0]}{more}",
-            hint="name a directory that is empty or not there yet",
-        )
-
-
-def _move_into_place(part: Path, made: Cloned) -> None:
-    """Move everything from PART to the directory that it is in, the data file last."""
-    name, directory = made.data_fs.name, part.parent
-    moving = part / MOVING
-    moving.write_text(name)
-    sync_directory(part)
-    for each in (BLOBS, f"{name}.index"):
-        if (part / each).exists():
-            (part / each).rename(directory / each)
-    sync_directory(directory)
-    (part / name).rename(directory / name)
-    sync_directory(directory)
-    sync_directory(directory.parent)
-
-
-def _empty(part: Path) -> None:
-    for each in part.iterdir():
-        if each.name != LOCK:
-            _remove(each)
-
-
-def _clear(part: Path) -> None:
-    with suppress(OSError):
-        _empty(part)
-        (part / LOCK).unlink()
-        part.rmdir()
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)

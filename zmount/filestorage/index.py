@@ -260,9 +260,12 @@ def sorted_pairs(table: Table, flag: int = 0) -> array[int]:
     return pairs
 
 
-def own_as(descriptor: int, like: str | os.PathLike[str]) -> None:
-    """Give the open file the owner and mode of the file LIKE, as far as that is permitted."""
-    wanted, found = Path(like).stat(), os.fstat(descriptor)
+def own_as(descriptor: int, like: str | os.PathLike[str] | int) -> None:
+    """Give the open file the owner and mode of the file LIKE, as far as that is permitted.
+
+    :param like: a path, or the descriptor of an open file
+    """
+    wanted, found = os.stat(like), os.fstat(descriptor)  # noqa: PTH116
     if (wanted.st_uid, wanted.st_gid) != (found.st_uid, found.st_gid):
         with suppress(PermissionError):  # only root may: others write files of their own
             os.fchown(descriptor, wanted.st_uid, wanted.st_gid)
