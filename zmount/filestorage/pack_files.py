@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ZODB.FileStorage.FileStorage import FileStorageError
+
 from zmount.filestorage.index import sync_directory
 
 
@@ -79,9 +81,19 @@ class PackFiles:
         write_durably(self.switch, json.dumps({"inode": self.new.stat().st_ino}))
 
     def keep_old(self) -> None:
-        """Let the data file have the name ``.old``, too, before it loses its own."""
+        """Let the data file have the name ``.old``, too, before it loses its own.
+
+        :raises FileStorageError: this file system has no hard links
+        """
         self.old.unlink(missing_ok=True)
-        os.link(self.path, self.old)
+        try:
+            os.link(self.path, self.old)
+        except OSError as why:
+            # two renames would do without, but a crash between them leaves no data file
+            raise FileStorageError(
+                f"{self.old}: the old file cannot be kept by a hard link: {why.strerror}; "
+                "pack-keep-old false packs without"
+            ) from None
 
     @property
     def is_switched(self) -> bool:

@@ -213,6 +213,8 @@ class _PackOf:
         except BaseException:
             if storage._file is not new:
                 new.close()
+                if storage.pack_keep_old:
+                    files.old.unlink(missing_ok=True)  # a second name of the data file itself
             raise
         old.close()
         files.new_index.replace(files.index)
