@@ -238,6 +238,23 @@ def test_a_data_record_with_a_length_that_lies_costs_its_transaction_only(tmp_pa
         assert 2 <= found.objects <= 3
 
 
+def test_in_a_damaged_transaction_the_other_records_are_read(tmp_path: Path) -> None:
+    """A site that was imported at once is one transaction."""
+    for damage in ({"length": 1 << 60}, {"owner": 5}, {"version": 9}, {"previous": 1 << 60}):
+        records = [Record(oid=n, data=referring(999)) for n in range(300)]
+        for number in (17, 200):
+            records[number] = replace(records[number], **damage)
+        path = written(tmp_path / "Data.fs", Transaction(tid=1 << 57, records=tuple(records)))
+
+        found = verify(path)
+
+        size = 42 + len(referring(999))
+        structure = [each for each in found.findings if each.kind == "structure"]
+        assert [each.offset for each in structure] == [27 + 17 * size, 27 + 200 * size]
+        assert found.objects == found.records == 298
+        assert {each.holder for each in found.findings} - {None} == {*range(300)} - {17, 200}
+
+
 def test_each_damaged_region_is_told_once(tmp_path: Path) -> None:
     many = [
         Transaction(tid=10 * n, records=(Record(oid=n, data=DATA), Record(oid=n + 500, data=DATA)))
@@ -361,7 +378,7 @@ def test_an_end_that_was_finished_and_is_cut_is_an_error(tmp_path: Path) -> None
     found = verify(path)
 
     assert ("error", "structure", None, THIRD) in facts(found)
-    assert "the rest of the file" in found.findings[-1].reason
+    assert "the rest of the file" in found.findings[0].reason
 
 
 def test_some_bytes_at_the_end_are_doubtful(tmp_path: Path) -> None:

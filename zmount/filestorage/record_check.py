@@ -15,12 +15,12 @@ from dataclasses import dataclass, field
 
 from zmount.errors import UnreadableRecord
 from zmount.filestorage.cores import chosen
-from zmount.filestorage.format import MAX_TID, new_cursor, oid_text, words
+from zmount.filestorage.format import MAX_TID, oid_text, words
 from zmount.filestorage.objects import TWO_THREADS_FROM
 from zmount.filestorage.pickles import is_blob
 from zmount.filestorage.references import Batch, References
 from zmount.filestorage.source import BATCH
-from zmount.filestorage.structure import Structure
+from zmount.filestorage.structure import Stretch, Structure, cursor_of
 from zmount.filestorage.verification import Findings
 
 Foreign = dict[tuple[str, int], int]
@@ -71,21 +71,21 @@ def check_records(
 class _Stretches:
     """The parts of the file that are left, for whoever comes next."""
 
-    def __init__(self, left: list[tuple[int, int]], progress: Callable[[int], None]) -> None:
+    def __init__(self, left: list[Stretch], progress: Callable[[int], None]) -> None:
         self.left = left
         self._done = 0
         self._progress = progress
         self._lock = threading.Lock()
 
-    def next(self) -> tuple[int, int] | None:
+    def next(self) -> Stretch | None:
         """Take a part; None: nothing is left."""
         with self._lock:
             if not self.left:
                 return None
-            start, stop = self.left.pop()
+            stretch = self.left.pop()
             self._progress(self._done)
-            self._done += stop - start
-            return start, stop
+            self._done += stretch.stop - stretch.start
+            return stretch
 
 
 class _Reader:
@@ -115,10 +115,10 @@ class _Reader:
     def run(self, stretches: _Stretches) -> None:
         """Read parts until none is left."""
         while stretch := stretches.next():
-            self._read(*stretch)
+            self._read(stretch)
 
-    def _read(self, start: int, stop: int) -> None:
-        cursor = new_cursor(start)
+    def _read(self, stretch: Stretch) -> None:
+        cursor, stop = cursor_of(self._source, stretch), stretch.stop
         # where it is damaged is known already: then there is nothing more to read in it
         while count := self._core.scan(
             self._source.buffer, cursor, stop, MAX_TID, self._batch, stop

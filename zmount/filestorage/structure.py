@@ -1,15 +1,18 @@
 """Reads a FileStorage in its order, past what is damaged, and looks at what points where.
 
 A transaction that says its length twice holds together even if a record in it is
-damaged: what follows is read on. Where a length itself is wrong, the next sound
-transaction is looked for: by the first bytes of its tid, then by going backwards
-from the end of the file. What lies between is one finding. Each step goes forward.
+damaged: its next record is looked for by its tid. Where a length of the transaction
+is wrong, the next sound one is looked for: by the first bytes of its tid, or by going
+backwards from the end of the file. What lies between is one finding. Each step goes
+forward.
 """
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_right
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from zmount.filestorage.cores import chosen
@@ -28,19 +31,38 @@ from zmount.filestorage.source import BATCH, Source, header_length
 from zmount.filestorage.verification import Findings
 
 STRETCH = 1 << 24  # bytes: what a thread takes of the file at a time
-MOST_TRIED = 1 << 20  # places that look like a transaction's beginning: about a second
+MOST_TRIED = 1 << 18  # places that look like the beginning of a transaction or record
 SINCE_1993 = b"\x04", b"\x03"  # how tids begin from April 2025 on, and before
 NOT_LATER = 12  # codes of REASONS
 BAD_STATUS = 4
 TWO_LENGTHS = 5
 
 
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A part of a file; ``transaction`` is where that begins in which it starts, or 0."""
+
+    start: int
+    stop: int
+    transaction: int = 0
+
+
+def cursor_of(source: Source, stretch: Stretch) -> array[int]:
+    """Return a cursor of ``_records`` at the start of STRETCH."""
+    core, cursor = chosen().records, new_cursor(stretch.start)
+    if stretch.transaction:
+        head = source.buffer[stretch.transaction : stretch.transaction + 16]
+        cursor[core.TRANSACTION] = stretch.transaction
+        cursor[core.LAST_TID] = int.from_bytes(head[:8], "big")
+        cursor[core.STOP] = stretch.transaction + int.from_bytes(head[8:], "big")
+    return cursor
+
+
 class Structure:
     """What the first ``end`` bytes of a file are made of, as far as they were read.
 
-    ``stretches`` are parts of it that hold whole transactions, or the beginning
-    of a damaged one: they can be read independently of each other. ``gaps`` are
-    the parts that could not be read.
+    ``stretches`` are parts of it that can be read independently of each other:
+    whole transactions, and parts of damaged ones. ``gaps`` could not be read.
     """
 
     def __init__(
@@ -55,7 +77,7 @@ class Structure:
         self.findings = findings
         self.progress = progress
         self.table = Table()
-        self.stretches: list[tuple[int, int]] = []
+        self.stretches: list[Stretch] = []
         self.gaps: list[tuple[int, int]] = []
         self.records = 0
         self.transactions = 0
@@ -66,6 +88,7 @@ class Structure:
         self._batch = words(BATCH * self._core.RECORD_FIELDS)
         self._doubts = words(BATCH)
         self._start = FIRST  # of the stretch at hand
+        self._inside = 0  # the transaction in which that begins
         self._tried = 0
         self._sound_from: int | None = None  # from here to the end all is sound
 
@@ -108,8 +131,8 @@ class Structure:
 
     def _end_stretch(self, stop: int) -> None:
         if stop > self._start:
-            self.stretches.append((self._start, stop))
-        self._start = stop
+            self.stretches.append(Stretch(self._start, stop, self._inside))
+        self._start, self._inside = stop, 0
 
     # what records point to
 
@@ -164,11 +187,9 @@ class Structure:
         code, at, transaction = cursor[core.ERROR], cursor[core.ERROR_AT], cursor[core.TRANSACTION]
         self._count()
         if transaction:
-            after = cursor[core.STOP] + 8
-            # its first records may be sound
-            self._lose(at, after, code)
-            self._end_stretch(after)
-        elif code == NOT_LATER and cursor[core.LAST_TID]:
+            self._go_on_inside(code)
+            return
+        if code == NOT_LATER and cursor[core.LAST_TID]:
             self.findings.error("order", REASONS[code], offset=at)
             self._end_stretch(at)
             after = at
@@ -179,6 +200,40 @@ class Structure:
             self._start = after
         tid = 0 if code == NOT_LATER else cursor[core.LAST_TID]
         self._cursor = new_cursor(after, tid)
+
+    def _go_on_inside(self, code: int) -> None:
+        """Put the cursor on the next record of the damaged transaction, or behind it."""
+        core, cursor = self._core, self._cursor
+        at, stop = cursor[core.ERROR_AT], cursor[core.STOP]
+        after = self._next_record(at, cursor[core.TRANSACTION], stop)
+        self._end_stretch(stop + 8)
+        if after is None:
+            self._lose(at, stop + 8, code)
+            self._cursor = new_cursor(stop + 8, cursor[core.LAST_TID])
+            return
+        self._lose(at, after, code)
+        self._start, self._inside = after, cursor[core.TRANSACTION]
+        self._cursor = cursor_of(self.source, Stretch(after, stop + 8, self._inside))
+
+    def _next_record(self, at: int, transaction: int, stop: int) -> int | None:
+        """Return where a record of the TRANSACTION is that comes after AT: by its tid."""
+        data: Any = self.source.buffer.obj
+        buffer = self.source.buffer
+        tid = bytes(buffer[transaction : transaction + 8])
+        while self._tried < MOST_TRIED:
+            place: int = data.find(tid, at + 9, stop) - 8
+            if place <= at or stop - place < DATA_HEADER + 8:
+                break
+            self._tried += 1
+            length = int.from_bytes(buffer[place + 34 : place + DATA_HEADER], "big")
+            if (
+                int.from_bytes(buffer[place + 24 : place + 32], "big") == transaction
+                and not any(buffer[place + 32 : place + 34])
+                and length <= stop - place - DATA_HEADER
+            ):
+                return place
+            at = place
+        return None
 
     def _lose(self, start: int, stop: int, code: int) -> None:
         self.gaps.append((start, stop))

@@ -6,7 +6,7 @@ import threading
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from zmount.filestorage.format import oid_text
 
@@ -14,6 +14,7 @@ MOST_TOLD = 1000  # findings of a kind; the others are counted only
 MOST_KEPT = 10 * MOST_TOLD  # while several threads find them, in no order
 
 Severity = Literal["error", "warning"]
+# in the order in which they are told
 Kind = Literal[
     "structure",  # transactions and records are not where lengths and pointers say
     "tail",  # the end of the file is no complete transaction
@@ -28,6 +29,9 @@ Kind = Literal[
     "index",  # the saved index
     "packed",  # the file was replaced meanwhile
 ]
+
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,7 +74,7 @@ class Verification:
     """What the data file ``path`` holds up to ``end``, and what is wrong with it.
 
     ``findings`` come by severity, kind and offset, MOST_TOLD of a kind at most;
-    ``counts`` has all of them, by severity and kind. ``blobs`` are records;
+    ``counts`` has how many there are of each severity and kind. ``blobs`` are records;
     None: nobody said where their files are. ``unchecked`` are the names of other
     databases that it refers to, and of which no file was given, with the number
     of objects. ``odd_records`` are those that only ZODB itself could read.
@@ -152,13 +156,14 @@ class Findings:
     def told(self) -> list[Finding]:
         """Return the findings to tell, in their order."""
         found: list[Finding] = []
-        for kind in sorted(self.kept):
+        for kind in sorted(self.kept, key=KINDS.index):
             found += sorted(self.kept[kind], key=_order)[:MOST_TOLD]
         return sorted(found, key=lambda each: each.severity)
 
     def all_counts(self) -> tuple[tuple[Severity, Kind, int], ...]:
         """Return how many there are of each severity and kind."""
-        return tuple((*key, self.counts[key]) for key in sorted(self.counts) if self.counts[key])
+        found = sorted(self.counts, key=lambda key: (key[0], KINDS.index(key[1])))
+        return tuple((*key, self.counts[key]) for key in found if self.counts[key])
 
 
 def _order(finding: Finding) -> tuple[int, int, int, str]:
