@@ -17,9 +17,9 @@ LAYERS = {
     "render": 2,
     "filestorage": 2,
     "server": 3,
-    "effects": 3,
-    "operations": 4,
-    "cli": 5,
+    "effects": 4,
+    "operations": 5,
+    "cli": 6,
 }
 # the public API promises topology.instance(NAME).zope_conf()
 ALLOWED = {("zmount.topology.instances", "zmount.render.zope_conf")}

@@ -65,11 +65,15 @@ directory /srv/zope
 """
 
 
-def test_a_persistent_cache_of_staging_is_doubtful(finds):
+def test_a_persistent_cache_of_staging_that_is_no_stage_is_doubtful(finds):
     finds(
-        STAGING.format(mount="stage/x.org"),
+        "stage-mode none\n" + STAGING.format(mount="stage/x.org"),
         ("persistent-cache-on-staging", "cache-path var/cache.zec"),
     )
+
+
+def test_a_persistent_cache_of_a_stage_is_clean(finds):
+    finds(STAGING.format(mount="stage/x.org"))
 
 
 def test_a_persistent_cache_of_production_is_clean(finds):

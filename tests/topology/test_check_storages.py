@@ -97,6 +97,7 @@ def test_two_sites_without_a_zeo_server_are_told_what_is_missing(finds):
         <instance pub/>
         """,
         ("storage-opened-twice", "<site x.org/>"),
+        ("staging-no-stage", "<site x.org/>"),
     )
 
 

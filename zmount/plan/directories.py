@@ -80,6 +80,8 @@ def _of_storage(storage: Storage, user: str) -> Iterator[Directory]:
         yield Directory(path=storage.blob_dir, mode=BLOBS, user=user)
     for path in data_files(storage):
         yield Directory(path=path.parent, user=user)
+    if storage.stage is not None:
+        yield Directory(path=storage.stage.generations, user=user)
 
 
 def _root_users(topology: Topology) -> dict[str, str]:

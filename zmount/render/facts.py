@@ -19,7 +19,7 @@ from zmount.topology.places import Place
 from zmount.topology.sections import RawSection
 from zmount.topology.sessions import SessionData
 from zmount.topology.sites import Site
-from zmount.topology.storages import Storage
+from zmount.topology.storages import Stage, Storage
 from zmount.topology.topology import Topology
 from zmount.topology.zeo import Tls, ZeoServer
 
@@ -113,11 +113,23 @@ def _storage_facts(storage: Storage, mounted_by: list[Facts]) -> Facts:
             "gc": storage.pack.gc,
             "keep_old": storage.pack.keep_old,
         },
+        "stage": _stage(storage.stage),
         "may_refer": storage.may_refer,
         "backend": _section(storage.backend),
         "imports": list(storage.imports),
         "is_implied": storage.is_implied,
         "place": _place(storage.place),
+    }
+
+
+def _stage(stage: Stage | None) -> Facts | None:
+    if stage is None:
+        return None
+    return {
+        "production": stage.production.name,
+        "generations": str(stage.generations),
+        "mode": stage.mode,
+        "keep": stage.keep,
     }
 
 
@@ -129,6 +141,7 @@ def site_facts(site: Site) -> Facts:
         "staging": None if site.staging is None else site.staging.name,
         "container": str(site.container),
         "container_class": site.container_class or None,
+        "is_swapped": site.is_swapped,
         "real_path": str(site.real_path),
         "place": _place(site.place),
     }

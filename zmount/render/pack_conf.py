@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from zmount.render.storage_section import storage_section
+from zmount.render.storage_section import imports_of, storage_section
 from zmount.render.text import ZConfigText
 from zmount.topology.options import Options
 from zmount.topology.sections import RawSection
@@ -18,7 +18,7 @@ def pack_conf(storage: Storage, *, gc: bool) -> str:
     and ``create`` is left out, which would empty the file.
     """
     text = ZConfigText()
-    text.imports(storage.imports)
+    text.imports(imports_of(storage))
     changed = replace(
         storage,
         options=_changed(storage.options, gc),

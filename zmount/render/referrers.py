@@ -63,6 +63,8 @@ def _database_list(instance: Instance, host: Host) -> Text:
     for each in referrers(instance, host):
         for path in each.files:
             text.add(f"referrer {path}")
+        if each.files and each.storage.stage is not None:
+            text.add(f"stage {each.storage.stage.generations}")
         if each.unreadable:
             where = f"{each.storage.host.name}:{each.storage.name}"
             text.add(f"unreadable {where} {each.unreadable}")

@@ -48,6 +48,8 @@ def _storage(storage: Storage) -> Iterator[PurePosixPath]:
         yield storage.data_fs.parent
     if storage.blob_dir is not None:
         yield storage.blob_dir
+    if storage.stage is not None:
+        yield storage.stage.generations
     # a backend may have more files than its first
     for section in storage.backend.walk() if storage.backend is not None else ():
         path, blob_dir = section.get("path"), section.get("blob-dir")

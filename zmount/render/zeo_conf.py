@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
-from zmount.render.storage_section import storage_section, tls_keys
+from zmount.render.storage_section import imports_of, storage_section, tls_keys
 from zmount.render.text import ZConfigText
 from zmount.topology.addresses import Address
 from zmount.topology.logs import Log
@@ -23,7 +23,7 @@ def zeo_conf_text(server: ZeoServer, storages: tuple[Storage, ...]) -> ZConfigTe
     """The same, knowing whether a secret stands in it."""
     text = ZConfigText()
     text.comment(f"ZEO server {server.name} on {server.host.name}")
-    imports = server.imports + tuple(name for one in storages for name in one.imports)
+    imports = server.imports + tuple(name for one in storages for name in imports_of(one))
     # clients' component: it has an <ssl>, and so has the schema of servers
     text.imports(tuple(name for name in imports if name != "ZEO"))
     text.add("")

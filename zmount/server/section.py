@@ -11,6 +11,7 @@ from ZODB.config import BaseConfig
 from zmount.server.serving import ServedStage
 from zmount.server.settings import StageSettings
 
+STOCK_PACKER = "stock"
 MODES = ("link", "copy")
 
 
@@ -32,9 +33,8 @@ class Stage(BaseConfig):  # type: ignore[misc]
         section = self.config
         path = Path(section.path).absolute()
         generations = section.generations or path.parent / "generations"
-        packer, _, name = section.packer.rpartition(".")
         options = {
-            "packer": getattr(import_module(packer), name),
+            "packer": _packer(section.packer),
             "pack_gc": section.pack_gc,
             "pack_keep_old": section.pack_keep_old,
             "quota": section.quota,
@@ -54,6 +54,17 @@ class Stage(BaseConfig):  # type: ignore[misc]
                 options=tuple(options.items()),
             )
         )
+
+
+def _packer(text: str) -> Any:
+    """Return the packer called TEXT, as a filestorage section does; None: FileStorage's own."""
+    if text == STOCK_PACKER:
+        return None
+    module, colon, expression = text.partition(":")
+    if colon:
+        return eval(expression, vars(import_module(module)))
+    module, _, name = text.rpartition(".")
+    return getattr(import_module(module), name)
 
 
 def _path(text: str | None) -> Path | None:

@@ -239,6 +239,8 @@ def _with_client(defaults: MountDefaults, mount: Mount) -> Mount:
         database = database.without("allow-implicit-cross-references")
     if mount.storage.server is None:
         return replace(mount, database=database, client=Options(), tls=None)
+    if mount.storage.stage is not None:  # after a swap its blobs are somewhere else
+        mount = replace(mount, client=mount.client.without("shared-blob-dir"))
     client = mount.client
     blob_dir = _blob_dir(defaults, mount)
     client = client.without("blob-dir")

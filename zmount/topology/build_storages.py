@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from pathlib import PurePosixPath
 from typing import Any
@@ -15,12 +15,14 @@ from zmount.topology.said import Said, is_none, key_options, path_in
 from zmount.topology.sections import RawSection
 from zmount.topology.sessions import SessionData
 from zmount.topology.sites import Site
+from zmount.topology.stages import NONE, generations_of, stage_options, why_no_stage
 from zmount.topology.storages import (
     FILESTORAGE_KEYS,
     PACKER,
     STOCK_PACKER,
     PackPolicy,
     Role,
+    Stage,
     Storage,
 )
 from zmount.topology.zeo import ZeoServer
@@ -53,6 +55,19 @@ class Storages:
         if wanted.name not in self.built:
             self.built[wanted.name] = self._build(wanted, self.sections.get(wanted.name))
         return self.built[wanted.name]
+
+    def stage(self, wanted: Wanted, production: Storage, options: Options | None) -> Storage:
+        """Return the staging storage that is WANTED, a stage if it can be one."""
+        staging = self.get(wanted)
+        if options is None or staging.data_fs is None or why_no_stage(production, staging):
+            return staging
+        stage = Stage(
+            production=production,
+            generations=generations_of(staging.data_fs),
+            options=options,
+        )
+        self.built[staging.name] = replace(staging, stage=stage)
+        return self.built[staging.name]
 
     def is_known(self, name: str) -> bool:
         """True if there is a storage NAME."""
@@ -181,14 +196,26 @@ def _site(section: Any, storages: Storages) -> Site:
         server=section.server,
         place=section.place,
     )
+    live = storages.get(production)
+    options = _stage_options(storages.said.top, section)
     return Site(
         name=name,
-        production=storages.get(production),
-        staging=None if is_none(section.staging) else storages.get(staging),
+        production=live,
+        staging=None if is_none(section.staging) else storages.stage(staging, live, options),
         container=PurePosixPath(section.container or "/home"),
         container_class=section.container_class or "",
+        is_swapped=options is not None,
         place=section.place,
     )
+
+
+def _stage_options(top: Any, section: Any) -> Options | None:
+    """Return what the site's SECTION, or the file's TOP, says of stages; None: no stage."""
+    mode = section.stage_mode or top.stage_mode
+    if mode == NONE:
+        return None
+    keep = section.stage_keep or top.stage_keep
+    return stage_options(mode or "", keep, section.stage_drain_timeout or top.stage_drain_timeout)
 
 
 def build_session(said: Said, storages: Storages) -> SessionData | None:

@@ -101,6 +101,7 @@ def _one_of(*choices: str) -> Callable[[str], str]:
 kind = _one_of("development", "public", "admin")
 manager = _one_of("zdaemon", "systemd", "supervisor")
 references = _one_of("any", "none")
+stage_mode = _one_of("link", "copy", "none")
 log_level = _one_of(
     "debug", "info", "warn", "warning", "error", "critical", "all", "blather", "trace", "notset"
 )

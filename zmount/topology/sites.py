@@ -14,7 +14,8 @@ class Site:
     """A site with its live content and the copy that changes are tested in.
 
     ``container`` is the folder that holds the site inside both storages.
-    ``staging`` is None for a site without a staging area.
+    ``staging`` is None for a site without a staging area. ``is_swapped`` is False
+    where the file says that nothing replaces what staging holds (stage-mode none).
     """
 
     name: str
@@ -22,6 +23,7 @@ class Site:
     staging: Storage | None
     container: PurePosixPath = PurePosixPath("/home")
     container_class: str = ""
+    is_swapped: bool = True
     place: Place = field(default=NOWHERE, compare=False, repr=False)
 
     @property

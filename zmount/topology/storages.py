@@ -14,6 +14,7 @@ from zmount.topology.zeo import ZeoServer
 
 PACKER = "zmount.filestorage.packer.pack"  # of every FileStorage that names no other
 STOCK_PACKER = "stock"  # what zmount.conf calls FileStorage's own
+STAGE_KEYS = frozenset("mode keep drain-timeout".split())
 FILESTORAGE_KEYS = frozenset("create read-only quota packer pack-gc pack-keep-old".split())
 
 Role = Literal["plain", "production", "staging", "session", "root"]
@@ -33,6 +34,30 @@ class PackPolicy:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """How a staging storage comes to show what production holds.
+
+    ``production`` is a FileStorage on the same host. ``generations`` is the directory
+    of what took the place of the staging storage's own file so far. ``options`` are
+    keys of :data:`STAGE_KEYS`, as written.
+    """
+
+    production: Storage
+    generations: PurePosixPath
+    options: Options = Options()
+
+    @property
+    def mode(self) -> str:
+        """What a swap makes of production's file: a "link" or a "copy"."""
+        return self.options.text("mode", "link")
+
+    @property
+    def keep(self) -> int:
+        """How many generations stay besides the current one."""
+        return int(self.options.text("keep", "1"))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Storage:
     """A FileStorage, or any other storage that ``backend`` describes.
 
@@ -43,6 +68,7 @@ class Storage:
     None where the backend has no such thing. ``options`` are keys of
     :data:`FILESTORAGE_KEYS`, as written. ``backend`` is the section to write
     instead of ``<filestorage>``, ``imports`` the packages it needs by ``%import``.
+    ``stage`` is None where ``zmount swap-stage`` cannot replace what it holds.
     ``may_refer`` is False where nothing in it refers to objects of other storages.
     ``site`` is the name of the site that it belongs to, or "".
     ``is_implied`` is True where no ``<storage>`` section names it.
@@ -60,6 +86,7 @@ class Storage:
     pack: PackPolicy = PackPolicy()
     backend: RawSection | None = None
     imports: tuple[str, ...] = ()
+    stage: Stage | None = None
     may_refer: bool = True
     is_implied: bool = False
     place: Place = field(default=NOWHERE, compare=False, repr=False)

@@ -25,6 +25,7 @@ Use = Literal[
     "clienthome",
     "data-fs",
     "blob-dir",
+    "generations",
     "client-cache",
     "blob-cache",
     "socket",
@@ -99,6 +100,8 @@ def _of_storage(storage: Storage) -> Iterator[Claim]:
         yield claim(storage.data_fs, "data-fs", storage.place.of("path"))
     if storage.blob_dir is not None and not is_read_only(storage):
         yield claim(storage.blob_dir, "blob-dir", storage.place.of("blob-dir"))
+    if storage.stage is not None:
+        yield claim(storage.stage.generations, "generations", storage.place.of("path"))
 
 
 def _files_in(section: RawSection) -> Iterator[tuple[Use, str]]:

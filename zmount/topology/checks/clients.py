@@ -59,7 +59,8 @@ def persistent_caches_of_staging(topology: Topology) -> Iterator[Finding]:
     """Yield persistent caches of storages that are replaced under their clients."""
     for instance, mount in _clients(topology):
         key = next((key for key in ("cache-path", "client") if key in mount.client), None)
-        if key is not None and mount.storage.role == "staging":
+        # a stage tells its clients what to forget, whatever they remember
+        if key is not None and mount.storage.role == "staging" and mount.storage.stage is None:
             yield warning(
                 "persistent-cache-on-staging",
                 mount.place.of(key),

@@ -8,6 +8,7 @@ from zmount.topology.checks.claims import is_read_only
 from zmount.topology.findings import Finding, error, warning
 from zmount.topology.instances import Instance
 from zmount.topology.sites import Site
+from zmount.topology.stages import why_no_stage
 from zmount.topology.storages import Storage
 from zmount.topology.topology import Topology
 
@@ -243,6 +244,26 @@ def demostorages_behind_zeo(topology: Topology) -> Iterator[Finding]:
                 )
 
 
+def staging_that_is_no_stage(topology: Topology) -> Iterator[Finding]:
+    """Yield staging storages that ``zmount swap-stage`` can do nothing for."""
+    sites: dict[str, list[Site]] = {}
+    for site in topology.sites:
+        staging = site.staging
+        if staging is None or not site.is_swapped or staging.name == site.production.name:
+            continue
+        if why := why_no_stage(site.production, staging):
+            sites.setdefault(why, []).append(site)
+    for why, found in sites.items():
+        names = found[0].name + (f" and {len(found) - 1} more" if len(found) > 1 else "")
+        yield warning(
+            "staging-no-stage",
+            found[0].place.of("staging"),
+            f"site {names}: zmount swap-stage cannot refresh the staging storage: {why}",
+            hint="a FileStorage that a ZEO server serves, on production's host; or stage-mode "
+            "none, if it is refreshed in another way",
+        )
+
+
 RULES = (
     storages_that_two_would_open,
     storages_on_other_hosts,
@@ -250,6 +271,7 @@ RULES = (
     storages_nobody_mounts,
     sessions_nobody_has,
     storages_with_two_owners,
+    staging_that_is_no_stage,
     storages_emptied_at_start,
     keys_without_effect,
     demostorages_behind_zeo,
