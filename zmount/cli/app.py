@@ -41,6 +41,7 @@ COMMANDS = {
     "status": "Show what runs, where, since when and how large.",
     "pack": "Drop old revisions and garbage from storages, in use or not.",
     "index": "Build the index that lets a storage open at once.",
+    "verify": "Say whether storages are sound, in use or not.",
     "clone": "Copy a storage as it is at one moment, while it is used.",
     "demo": "Bring up the design document's deployment in a directory.",
     "completion": "Print the shell's completion script.",
@@ -143,7 +144,10 @@ class Commands(click.Group):
         name = cmd_name.replace("-", "_")
         command: click.Command = getattr(import_module(f"zmount.cli.{name}"), name)
         said = {option for param in command.params for option in param.opts}
-        command.params += [option for option in common_options() if option.opts[-1] not in said]
+        for option in common_options():
+            option.opts = [each for each in option.opts if each not in said]
+            if option.opts:
+                command.params.append(option)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -1,0 +1,204 @@
+"""Say whether storages are sound: structure, records, references, blobs and index.
+
+1. choose: what is named, or all of this host, or any data file.
+2. verify: each in turn, from its files, while it may be in use; nothing is written.
+   References to other databases are looked up in the storages that the instances
+   mount beside it, as far as their files are here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from zmount.effects.pack_look import look_at
+from zmount.errors import CorruptFile, StorageUnreadable, ZMountError
+from zmount.filestorage.verification import Finding, Kind, Verification
+from zmount.filestorage.verify import verify
+from zmount.operations.local_processes import LocalProcesses
+from zmount.operations.pack_look import chosen
+from zmount.operations.storage_files import files_of
+from zmount.topology.hosts import Host
+from zmount.topology.references import instances_by_storage
+from zmount.topology.storages import Storage
+from zmount.topology.topology import Topology
+
+Result = Literal["sound", "doubtful", "damaged", "empty", "failed"]
+BESIDE = "blobs"  # a directory of this name beside a data file has its blobs
+
+# what to do about a finding; {name} is the storage
+HINTS: dict[Kind, str] = {
+    "structure": "restore a backup beside it and compare, or read ZODB's fsrecover",
+    "record": "restore a backup beside it and compare",
+    "back pointer": "restore a backup beside it and compare",
+    "order": "restore a backup beside it and compare",
+    "root": "restore a backup beside it and compare",
+    "history": "a pack writes all histories anew; older moments may be wrong until then",
+    "dangling": "look at the object in Zope: what it refers to is gone",
+    "foreign": "look at the object in Zope: what it refers to is gone from the other database",
+    "blob": "restore the files from a backup of the blobs",
+    "index": "zmount index {name}, while nobody has it open",
+    "tail": "FileStorage cuts it off when it opens the file",
+    "packed": "verify it again when no pack runs",
+}
+
+Watcher = Callable[[str, str, int, int], None]
+"""Is told of a storage by name: a phase, the bytes done and all of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verified:
+    """What became of one check: the ``verification``, or the ``error`` why there is none.
+
+    ``name`` is the storage's, or the path of the data file. Where both are
+    None, there is no data file yet.
+    """
+
+    name: str
+    verification: Verification | None = None
+    error: ZMountError | None = None
+
+    @property
+    def result(self) -> Result:
+        """How it is, in a word."""
+        found = self.verification
+        if found is None:
+            return "failed" if self.error is not None else "empty"
+        if not found.is_sound:
+            return "damaged"
+        return "doubtful" if found.count("warning") else "sound"
+
+    @property
+    def hints(self) -> tuple[str, ...]:
+        """What to do about what was found, the worst first."""
+        if self.verification is None:
+            return ()
+        kinds = dict.fromkeys(each.kind for each in self.verification.findings)
+        return tuple(dict.fromkeys(HINTS[kind].format(name=self.name) for kind in kinds))
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values; sizes are in bytes, oids hexadecimal."""
+        found = self.verification
+        facts: dict[str, Any] = {"name": self.name, "result": self.result}
+        if found is not None:
+            facts |= {
+                "path": str(found.path),
+                "end": found.end,
+                "transactions": found.transactions,
+                "records": found.records,
+                "objects": found.objects,
+                "blobs": found.blobs,
+                "odd_records": found.odd_records,
+                "unchecked": dict(found.unchecked),
+                "counts": [
+                    {"severity": severity, "kind": kind, "number": number}
+                    for severity, kind, number in found.counts
+                ],
+                "findings": [_finding(each) for each in found.findings],
+                "seconds": round(found.seconds, 3),
+            }
+        facts["hints"] = list(self.hints)
+        facts["error"] = str(self.error) if self.error is not None else None
+        facts["hint"] = self.error.hint if self.error is not None else None
+        return facts
+
+
+def _finding(finding: Finding) -> dict[str, Any]:
+    return {
+        "severity": finding.severity,
+        "kind": finding.kind,
+        "reason": finding.reason,
+        "offset": finding.offset,
+        "oid": _oid(finding.oid),
+        "holder": _oid(finding.holder),
+        "path": finding.path or None,
+        "class": finding.class_name or None,
+    }
+
+
+def _oid(oid: int | None) -> str | None:
+    return f"{oid:#x}" if oid is not None else None
+
+
+def verify_storages(
+    topology: Topology, host: Host, names: Sequence[str], watch: Watcher
+) -> tuple[Verified, ...]:
+    """Verify the storages NAMES on HOST, or all; what fails is in the result, not raised.
+
+    :raises UnknownName: there is no such storage on HOST
+    """
+    local = LocalProcesses(topology=topology, host=host)
+    return tuple(
+        _verified_storage(storage, topology, watch, is_named=bool(names))
+        for storage in chosen(local, names)
+    )
+
+
+def verify_file(path: Path, blob_dir: Path | None, watch: Watcher) -> Verified:
+    """Verify the data file PATH, and its blobs in BLOB_DIR or in ``blobs`` beside it."""
+    if blob_dir is None and (path.parent / BESIDE).is_dir():
+        blob_dir = path.parent / BESIDE
+    return _verified(str(path), path, blob_dir, {}, watch)
+
+
+def exit_status(verified: Sequence[Verified]) -> int:
+    """Return 0 if all are sound, 1 with warnings; CorruptFile's code where one is damaged.
+
+    Without damage it is the code of what made a check impossible.
+    """
+    results = {each.result for each in verified}
+    if "damaged" in results:
+        return CorruptFile.exit_code
+    if "failed" in results:
+        return max(each.error.exit_code for each in verified if each.error is not None)
+    return 1 if "doubtful" in results else 0
+
+
+def _verified_storage(
+    storage: Storage, topology: Topology, watch: Watcher, *, is_named: bool
+) -> Verified:
+    try:
+        files = files_of(storage)
+    except StorageUnreadable as error:
+        # of those that nobody named, one without a Data.fs has nothing to verify
+        return Verified(name=storage.name, error=error if is_named else None)
+    seen = look_at(files.data_fs)
+    if seen.size_bytes is None and not seen.unseen and not is_named:
+        return Verified(name=storage.name)
+    blob_dir = files.blob_dir
+    if blob_dir is not None and not blob_dir.exists() and not seen.size_bytes:
+        blob_dir = None
+    return _verified(storage.name, files.data_fs, blob_dir, _others(storage, topology), watch)
+
+
+def _verified(
+    name: str, path: Path, blob_dir: Path | None, others: Mapping[str, Path], watch: Watcher
+) -> Verified:
+    def tell(phase: str, done: int, total: int) -> None:
+        watch(name, phase, done, total)
+
+    try:
+        found = verify(path, blob_dir=blob_dir, others=others, progress=tell)
+    except ZMountError as error:
+        return Verified(name=name, error=error)
+    return Verified(name=name, verification=found)
+
+
+def _others(storage: Storage, topology: Topology) -> dict[str, Path]:
+    """Return the data files that STORAGE may refer to, by the names of the databases.
+
+    A name that means several files, in several instances, means none here.
+    """
+    found: dict[str, set[Path]] = {}
+    for instance, own_name in instances_by_storage(topology).get(storage.name, ()):
+        for mount in instance.mounts:
+            if mount.name == own_name or mount.storage.host.name != storage.host.name:
+                continue
+            try:
+                path = files_of(mount.storage).data_fs
+            except StorageUnreadable:
+                continue
+            found.setdefault(mount.name, set()).add(path)
+    return {name: paths.pop() for name, paths in found.items() if len(paths) == 1}
