@@ -16,7 +16,7 @@ from setuptools import Extension, setup
 from setuptools.command.build_ext import build_ext
 from setuptools.errors import CompileError
 
-CORES = ("records", "references", "mark", "copy", "check", "index")
+CORES = ("records", "references", "mark", "copy", "check", "index", "lanes")
 SOURCES = [Path("zmount", "filestorage", f"_{core}.py") for core in CORES]
 
 

@@ -28,7 +28,7 @@ from typing import Any
 from zmount.errors import CoreUnavailable
 from zmount.filestorage.selftest import SELF_TESTS, wrong_answer
 
-NAMES = ("records", "references", "mark", "copy", "check", "index")
+NAMES = ("records", "references", "mark", "copy", "check", "index", "lanes")
 VARIABLE = "ZMOUNT_CORE"
 HERE = Path(__file__).parent
 # setup.py puts this into each library
@@ -40,7 +40,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cores:
-    """The six cores, and how they came to be chosen.
+    """The seven cores, and how they came to be chosen.
 
     ``name`` is ``compiled`` or ``plain``. ``why`` says why plain runs (empty
     for compiled), ``cython`` which Cython compiled them (empty for plain).
@@ -53,6 +53,7 @@ class Cores:
     copy: ModuleType
     check: ModuleType
     index: ModuleType
+    lanes: ModuleType
     why: str = ""
     cython: str = ""
 

@@ -160,6 +160,7 @@ def _scanned(
         except CorruptFile:
             pass  # where it begins to be wrong only a scan from the start can tell
     forwards = _Forwards(source, until, end, make())
+    forwards.is_in_order = True
     forwards.run(_Claims(FIRST, end), progress)
     return (forwards,)
 
@@ -215,6 +216,7 @@ class _Scanner(Generic[T]):
 
     def __init__(self, source: Source, until: int, end: int, table: T) -> None:
         self.core = chosen().records
+        self.lanes = words(chosen().lanes.LANES * chosen().lanes.LANE_FIELDS)
         self.source = source
         self.until = until
         self.end = end
@@ -262,6 +264,10 @@ class _Scanner(Generic[T]):
 
 
 class _Forwards(_Scanner[T]):
+    """From the start; ``is_in_order``: slower, and what is damaged first is met first."""
+
+    is_in_order = False
+
     def run(self, claims: _Claims, progress: Progress) -> None:
         while limit := claims.from_below():
             while self._advance(limit):
@@ -271,7 +277,11 @@ class _Forwards(_Scanner[T]):
     def _advance(self, limit: int) -> bool:
         """Take a batch of transactions that begin before LIMIT; return whether there was one."""
         until = MAX_TID if self.is_after else self.until
-        count = self.core.scan(self.source.buffer, self.cursor, self.end, until, self.batch, limit)
+        what = self.source.buffer, self.cursor, self.end, until, self.batch
+        if self.is_in_order:
+            count = self.core.scan(*what, limit)
+        else:
+            count = chosen().lanes.scan(*what, self.lanes, limit)
         self.heed_cursor()
         if count:
             self.take(count)
@@ -308,9 +318,8 @@ class _Backwards(_Scanner[T]):
     def _advance(self, limit: int) -> bool:
         """Take a batch of transactions that begin at LIMIT or later; return whether there was."""
         after = self.until if self.is_after else 0
-        count = self.core.scan_back(
-            self.source.buffer, self.cursor, FIRST, after, self.batch, limit
-        )
+        what = self.source.buffer, self.cursor, FIRST, after, self.batch
+        count = chosen().lanes.scan(*what, self.lanes, limit, True)
         self.heed_cursor()
         if count:
             self.take(count)

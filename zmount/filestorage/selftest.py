@@ -208,6 +208,28 @@ def _ask_index(core: ModuleType) -> None:
     assert out == expected, "the bucket is another"
 
 
+def _ask_lanes(core: ModuleType) -> None:
+    """Nine transactions of one to three records, forwards and backwards; one that is damaged."""
+    source, expected = b"FS30", set()
+    for tid in range(1, 10):
+        at = len(source)
+        places = [at + 23 + 44 * number for number in range(1 + tid % 3)]
+        records = (_data_record(_numbers(place, tid), 0, at, b"aa", 0) for place in places)
+        source += _packed_transaction(tid, b" ", *records)
+        expected |= {(place, place, 2, 0, 0, at) for place in places}
+    found = array("Q", bytes(8 * 6 * 32))
+    for backwards, start, bound, tid in ((False, 4, len(source), 9), (True, len(source), 4, 0)):
+        cursor, lanes = array("Q", [start, *bytes(8)]), array("Q", bytes(8 * 24))
+        count = core.scan(source, cursor, bound, tid, found, lanes, 0, backwards)
+        told = {tuple(found[at : at + 6]) for at in range(0, 6 * count, 6)}
+        assert told == expected, "the records are others"
+        assert cursor.tolist()[:7] == [bound, 0, cursor[2], cursor[3], 9, count, 0]
+        assert core.scan(source, cursor, bound, tid, found, lanes, 0, backwards) == 0
+    cursor, lanes = array("Q", [4, *bytes(8)]), array("Q", bytes(8 * 24))
+    core.scan(source[:-1] + b"!", cursor, len(source), 9, found, lanes)
+    assert cursor[core.ERROR] == 5
+
+
 # name of the core: a function that asks it and raises AssertionError at a wrong answer
 SELF_TESTS: dict[str, Callable[[ModuleType], None]] = {
     "records": _ask_records,
@@ -216,4 +238,5 @@ SELF_TESTS: dict[str, Callable[[ModuleType], None]] = {
     "copy": _ask_copy,
     "check": _ask_check,
     "index": _ask_index,
+    "lanes": _ask_lanes,
 }
