@@ -48,6 +48,7 @@ from zmount.topology.adopt.zopes import zope, zope_directory
 from zmount.topology.options import Options
 from zmount.topology.places import Place
 from zmount.topology.sections import RawSection
+from zmount.topology.stages import NONE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,15 +77,18 @@ def adopt(sources: tuple[Source, ...], notes: Notes) -> Adopted:
     served = served_storages(deployment.servers, notes)
     mounts = tuple(mounted(each, deployment.servers, served, notes) for each in deployment.zopes)
     sites = find_sites(served, mounts)
+    staging = {each.staging.name: each.staging for each in sites if each.staging is not None}
+    served = tuple(staging.get(storage.name, storage) for storage in served)
     session = find_session(served, mounts)
     found = [
         instance(each, mine, find_kind(mine, sites, session))
         for each, mine in zip(deployment.zopes, mounts, strict=True)
     ]
     top, found = _top(found)
+    stage_mode = _stage_mode(sites)
     sections = [
         *(server_block(server, deployment) for server in deployment.servers),
-        *(_site_block(site, deployment) for site in sites),
+        *(_site_block(site, deployment, stage_mode) for site in sites),
         *([block("session")] if session is not None else []),
         *_storage_blocks(deployment, served, sites, session, found, notes),
         *top,
@@ -94,9 +98,8 @@ def adopt(sources: tuple[Source, ...], notes: Notes) -> Adopted:
         _note_comments(source.conf, notes)
     for each in found:
         _note_implied(each, notes)
-    return written(
-        deployment, tuple(sections), tuple(source.conf.file for source in sources), notes
-    )
+    files = tuple(source.conf.file for source in sources)
+    return written(deployment, tuple(sections), files, notes, stage_mode=stage_mode)
 
 
 def _deployment(sources: tuple[Source, ...], notes: Notes) -> Deployment:
@@ -173,12 +176,23 @@ def _top(found: list[InstanceFound]) -> tuple[list[RawSection], list[InstanceFou
     )
 
 
-def _site_block(site: SiteFound, deployment: Deployment) -> RawSection:
+def _stage_mode(sites: tuple[SiteFound, ...]) -> str:
+    """Return what the top says of stages: none if there is none, "" for zmount's own opinion."""
+    with_staging = [site for site in sites if site.staging is not None]
+    is_none = bool(with_staging) and all(site.stage is None for site in with_staging)
+    return NONE if is_none else ""
+
+
+def _site_block(site: SiteFound, deployment: Deployment, stage_mode: str) -> RawSection:
     keys: Keys = ()
     if len(deployment.servers) > 1:
         keys += one("server", site.production.server)
     if site.staging is None:
         keys += one("staging", "none")
+    elif site.stage is not None:
+        keys += tuple((f"stage-{key}", values) for key, values in site.stage.items_)
+    elif not stage_mode:
+        keys += one("stage-mode", NONE)
     if site.container != CONTAINER:
         keys += one("container", site.container)
     if site.container_class:

@@ -148,6 +148,6 @@ class Deployment:
         """What the top says of packers: zmount's if all files name it, else FileStorage's own."""
         served = (storage for server in self.servers for storage in server.storages)
         opened = (database.storage for zope in self.zopes for database in zope.databases)
-        sections = [each for each in (*served, *opened) if each.type == "filestorage"]
+        sections = [each for each in (*served, *opened) if each.type in ("filestorage", "stage")]
         names_it = [each.get("packer") == PACKER for each in sections]
         return PACKER if all(names_it) else STOCK_PACKER

@@ -9,8 +9,10 @@ from typing import TypeAlias
 
 from zmount.topology.adopt.clients import Mounted
 from zmount.topology.adopt.found import Served
+from zmount.topology.adopt.stages import as_filestorage, stage_keys
 from zmount.topology.instances import Kind
 from zmount.topology.mounts import MountPoint, parse_mount_point
+from zmount.topology.options import Options
 
 CONTAINER = "/home"
 SESSION = "pub/session"
@@ -22,13 +24,18 @@ Implied: TypeAlias = "dict[str, ImpliedMount]"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SiteFound:
-    """A site that two storages, or one, and the mounts on them amount to."""
+    """A site that two storages, or one, and the mounts on them amount to.
+
+    ``stage`` is what the ``<stage>`` of its staging storage says of its own; None:
+    that is a FileStorage, or something that is kept as it is written.
+    """
 
     name: str
     production: Served
     staging: Served | None
     container: str = CONTAINER
     container_class: str = ""
+    stage: Options | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +73,7 @@ def find_sites(
         points = list(_points(site, mounts))
         if staging is None and (name == SESSION or not points):
             continue
+        stage = None if staging is None else stage_keys(staging, production)
         classes = {mount.database.container_class for mount in _of_site(site, mounts)}
         class_ = classes.pop() if len(classes) == 1 else ""
         containers = Counter(point.real.rpartition("/")[0] for point in points)
@@ -73,7 +81,8 @@ def find_sites(
             SiteFound(
                 name=site,
                 production=production,
-                staging=staging,
+                staging=as_filestorage(staging) if staging and stage is not None else staging,
+                stage=stage,
                 container=containers.most_common(1)[0][0] if containers else CONTAINER,
                 container_class=class_,
             )

@@ -11,7 +11,6 @@ from zmount.topology.adopt.writing import conf_text, key_line
 from zmount.topology.findings import Finding
 from zmount.topology.options import Secret
 from zmount.topology.sections import RawSection
-from zmount.topology.stages import NONE
 from zmount.topology.storages import STOCK_PACKER
 
 _KNOWN = frozenset(
@@ -34,7 +33,12 @@ class Adopted:
 
 
 def written(
-    deployment: Deployment, sections: tuple[RawSection, ...], files: tuple[str, ...], notes: Notes
+    deployment: Deployment,
+    sections: tuple[RawSection, ...],
+    files: tuple[str, ...],
+    notes: Notes,
+    *,
+    stage_mode: str = "",
 ) -> Adopted:
     """Return the zmount.conf of DEPLOYMENT that has these SECTIONS, made from FILES."""
     holds_secret = any(_holds_secret(section) for section in sections)
@@ -50,9 +54,9 @@ def written(
     if deployment.packer == STOCK_PACKER:
         parts.append("# FileStorage's own packer, as before; without this line, zmount's")
         parts.append(key_line("packer", STOCK_PACKER))
-    if any(_has_staging(section) for section in sections):
-        parts.append("# FileStorages, as before; without this line, zmount swap-stage works")
-        parts.append(key_line("stage-mode", NONE))
+    if stage_mode:
+        parts.append("# staging as before; without this line, zmount swap-stage refreshes it")
+        parts.append(key_line("stage-mode", stage_mode))
     text = "\n".join(parts) + "\n"
     before = ""
     for section in sections:
@@ -63,10 +67,6 @@ def written(
         before = section.type if is_short else ""
     text += _not_carried_over(notes)
     return Adopted(text=text, findings=tuple(notes.findings), holds_secret=holds_secret)
-
-
-def _has_staging(section: RawSection) -> bool:
-    return section.type == "site" and section.get("staging") != "none"
 
 
 def _imports(deployment: Deployment, sections: tuple[RawSection, ...]) -> tuple[str, ...]:
