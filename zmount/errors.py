@@ -117,6 +117,18 @@ class PackFailed(ZMountError):
     exit_code = 17
 
 
+class SwapRefused(ZMountError):
+    """Replacing staging's content now would lose something, or cannot be done."""
+
+    exit_code = 18
+
+
+class SwapFailed(ZMountError):
+    """Staging's content was not replaced, or what came of it is not right."""
+
+    exit_code = 19
+
+
 class CorruptFile(StorageUnreadable):
     """A storage's file holds something that no FileStorage writes.
 

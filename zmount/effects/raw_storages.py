@@ -15,6 +15,7 @@ from ZODB.POSException import POSError
 
 from zmount.effects.answers import ask_zeo
 from zmount.effects.raw_records import RawDatabase
+from zmount.effects.stage_files import open_stage
 from zmount.effects.zeo_client import connected
 from zmount.errors import StorageUnreadable
 from zmount.topology.addresses import Address, parse_address
@@ -87,6 +88,9 @@ class RawDatabases:
     def _opened(self, mount: Mount) -> RawDatabase | None:
         path = data_fs(mount, self._replica)
         if path is not None:
+            stage = open_stage(mount.storage) if mount.storage.stage is not None else None
+            if stage is not None:
+                return RawDatabase(stage, mount.storage.name)
             return _open_file(path, mount.storage.name)
         if mount.storage.server is None or is_in_memory(mount):
             return None
@@ -103,7 +107,10 @@ class RawDatabases:
 
 
 def data_fs(mount: Mount, replica: Replica) -> Path | None:
-    """Return the file of MOUNT's storage if it is on REPLICA's host, else None."""
+    """Return the file of MOUNT's storage if it is on REPLICA's host, else None.
+
+    Of a stage it is the one from before its first swap.
+    """
     storage = mount.storage
     if storage.data_fs is None or storage.host.name != replica.host.name:
         return None

@@ -1,0 +1,289 @@
+"""What a stage shows, read from its files: which they are, since when, what changed on it.
+
+Nothing here takes a lock or changes anything; a ZEO server may be serving it.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from ZODB.FileStorage import FileStorage
+from ZODB.POSException import POSError
+from ZODB.utils import z64
+
+from zmount.errors import StorageUnreadable
+from zmount.filestorage.source import committed_end, last_end, last_tid, open_source
+from zmount.filestorage.transactions import Transaction, oids_of, transactions
+from zmount.server.frozen import FrozenFile, NotFrozen
+from zmount.server.generations import PLAIN, Generation, Generations, Meta, pinned_bytes
+from zmount.topology.storages import Storage
+
+MOST_TOLD = 20  # the last changes that are told one by one
+_OWN = ("zmount: prepare ", "production's content took ", "initial database creation")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A transaction on staging: when (its tid), by whom, how many objects."""
+
+    tid: bytes
+    user: str
+    description: str
+    objects: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changes:
+    """What people did to staging since its content was production's.
+
+    ``last`` are the latest of them. What zmount itself wrote does not count: mount
+    points, and the mark that a swap leaves.
+    """
+
+    objects: int = 0
+    transactions: int = 0
+    last: tuple[Change, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A content from before that can come back; ``generation`` 0 is the plain file.
+
+    ``pinned_bytes`` of the disk would be free without it.
+    """
+
+    generation: int
+    base_tid: bytes
+    swapped_at: float
+    pinned_bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StageState:
+    """What a stage shows: the plain file, or ``generation`` of production's content.
+
+    ``base_tid`` is production's last transaction in it, which was of ``source``;
+    ``swapped_at`` (seconds since 1970) is when it took its place, ``floor`` the tid
+    of that. ``last_tid`` is the newest transaction. ``files`` hold it all, the one
+    that is written to last; ``size_bytes`` is theirs as far as they count,
+    ``pinned_bytes`` what only this content takes of the disk.
+    """
+
+    generation: int
+    files: tuple[Path, ...]
+    last_tid: bytes = z64
+    floor: bytes = z64
+    base_tid: bytes = z64
+    mode: str = ""
+    source: str = ""
+    swapped_at: float = 0.0
+    size_bytes: int = 0
+    pinned_bytes: int = 0
+    kept: tuple[Kept, ...] = ()
+
+    @property
+    def is_plain(self) -> bool:
+        """True where it is the file from before the first swap."""
+        return self.generation == PLAIN
+
+
+def generations_of(storage: Storage) -> Generations:
+    """Return the generations of STORAGE, a stage."""
+    assert storage.stage is not None
+    return Generations(Path(storage.stage.generations))
+
+
+def current_files(storage: Storage) -> tuple[Path, ...]:
+    """Return the data files that STORAGE shows, on this host; the one that is written to last.
+
+    Of a FileStorage that is its Data.fs, of a stage what is current now.
+    """
+    if storage.data_fs is None:
+        return ()
+    current = None if storage.stage is None else _current(storage)
+    if current is None:
+        return (Path(storage.data_fs),)
+    return (current.base, current.changes)
+
+
+def written_file(storage: Storage) -> Path | None:
+    """Return the data file of STORAGE that is written to; None if it has none."""
+    files = current_files(storage)
+    return files[-1] if files else None
+
+
+def is_swapped(storage: Storage) -> bool:
+    """True if STORAGE shows production's content and not a file of its own."""
+    return storage.stage is not None and _current(storage) is not None
+
+
+def stage_state(storage: Storage) -> StageState:
+    """Return what STORAGE, a stage, shows.
+
+    :raises StorageUnreadable: it cannot be read, or is damaged
+    """
+    with _readable(storage):
+        current = _current(storage)
+        kept = tuple(_kept(storage, current))
+        if current is None:
+            return _plain(storage, kept)
+        meta = current.meta
+        changes_size = current.changes.stat().st_size
+        return StageState(
+            generation=current.number,
+            files=(current.base, current.changes),
+            last_tid=max(_last_tid(current.changes), bytes.fromhex(meta.floor)),
+            floor=bytes.fromhex(meta.floor),
+            base_tid=bytes.fromhex(meta.base_tid),
+            mode=meta.mode,
+            source=meta.source,
+            swapped_at=meta.swapped_at,
+            size_bytes=meta.base_end + changes_size,
+            pinned_bytes=pinned_bytes(current),
+            kept=kept,
+        )
+
+
+def changes_on(storage: Storage) -> Changes:
+    """Return what was changed on STORAGE, a stage, since it showed production's content.
+
+    Of a plain file that is all there is in it.
+
+    :raises StorageUnreadable: it cannot be read, or is damaged
+    """
+    with _readable(storage):
+        path = current_files(storage)[-1]
+        if not path.exists() or not path.stat().st_size:
+            return Changes()
+        oids: set[bytes] = set()
+        count, last = 0, deque[Change](maxlen=MOST_TOLD)
+        with open_source(path) as source:
+            for transaction in transactions(source):
+                if is_of_people(transaction):
+                    found = oids_of(source, transaction)
+                    oids |= found
+                    count += 1
+                    last.append(_change(transaction, len(found)))
+        return Changes(objects=len(oids), transactions=count, last=tuple(last))
+
+
+def is_of_people(transaction: Transaction) -> bool:
+    """True if TRANSACTION is none that zmount or ZODB makes by itself."""
+    return not transaction.description.startswith(_OWN)
+
+
+class RawStage:
+    """What a stage shows, opened read-only: RawStorage's methods."""
+
+    def __init__(self, generation: Generation) -> None:
+        self._meta: Meta = generation.meta
+        base_tid = bytes.fromhex(self._meta.base_tid)
+        self.base = FrozenFile(generation.base, base_tid, self._meta.base_end, None)
+        try:
+            self._changes = FileStorage(str(generation.changes), read_only=True)
+        except BaseException:
+            self.base.close()
+            raise
+
+    def loadBefore(self, oid: bytes, tid: bytes) -> tuple[bytes, bytes, bytes | None] | None:
+        """Return the newest record of OID that is older than TID."""
+        storage = self._changes if oid in self._changes._index else self.base
+        found: tuple[bytes, bytes, bytes | None] | None = storage.loadBefore(oid, tid)
+        return found
+
+    def close(self) -> None:
+        """Close the files."""
+        self._changes.close()
+        self.base.close()
+
+
+def open_stage(storage: Storage) -> RawStage | None:
+    """Open what STORAGE, a stage, shows; None: it is the plain file.
+
+    :raises StorageUnreadable: it cannot be read, or is damaged
+    """
+    with _readable(storage):
+        current = _current(storage)
+        return None if current is None else RawStage(current)
+
+
+@contextmanager
+def _readable(storage: Storage) -> Iterator[None]:
+    """Turn what damaged or forbidden files raise into one error."""
+    try:
+        yield
+    except (OSError, ValueError, TypeError, NotFrozen, POSError) as why:
+        where, said = storage.data_fs if storage.stage is None else storage.stage.generations, why
+        if isinstance(why, OSError):
+            where, said = why.filename or where, why.strerror or why
+        raise StorageUnreadable(
+            f"storage {storage.name}: {where} cannot be read: {said}",
+            hint="run zmount as a user that may read it; zmount swap-stage makes a new one",
+        ) from None
+
+
+def _current(storage: Storage) -> Generation | None:
+    return generations_of(storage).current
+
+
+def _plain(storage: Storage, kept: tuple[Kept, ...]) -> StageState:
+    assert storage.data_fs is not None
+    path = Path(storage.data_fs)
+    generations = generations_of(storage)
+    floor = bytes.fromhex(generations.plain_floor) or z64
+    size = path.stat().st_size if path.exists() else 0
+    return StageState(
+        generation=PLAIN,
+        files=(path,),
+        last_tid=max(_last_tid(path), floor),
+        floor=floor,
+        size_bytes=size,
+        pinned_bytes=size,
+        kept=kept,
+    )
+
+
+def _kept(storage: Storage, current: Generation | None) -> Iterator[Kept]:
+    assert storage.data_fs is not None
+    plain = Path(storage.data_fs)
+    if current is not None and plain.exists():
+        yield Kept(
+            generation=PLAIN,
+            base_tid=z64,
+            swapped_at=0.0,
+            pinned_bytes=plain.stat().st_blocks * 512,
+        )
+    for one in generations_of(storage).all():
+        if current is None or one.number != current.number:
+            try:
+                meta = one.meta
+                yield Kept(
+                    generation=one.number,
+                    base_tid=bytes.fromhex(meta.base_tid),
+                    swapped_at=meta.swapped_at,
+                    pinned_bytes=pinned_bytes(one),
+                )
+            except FileNotFoundError:
+                continue  # it is just being removed
+
+
+def _last_tid(path: Path) -> bytes:
+    if not path.exists() or not path.stat().st_size:
+        return z64
+    with open_source(path) as source:
+        end = last_end(source)
+        found: int = last_tid(source, committed_end(source) if end is None else end)
+    return found.to_bytes(8, "big")
+
+
+def _change(transaction: Transaction, objects: int) -> Change:
+    return Change(
+        tid=transaction.tid,
+        user=transaction.user,
+        description=transaction.description,
+        objects=objects,
+    )
