@@ -18,60 +18,95 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from ZODB.blob import FilesystemHelper, is_blob_record
+from ZODB.POSException import POSKeyError
 from ZODB.utils import p64
 
 from zmount.filestorage.blob_copy import BlobCopy
 from zmount.filestorage.child import command, environment
 from zmount.filestorage.cores import chosen
 from zmount.filestorage.format import FIRST, new_cursor, words
+from zmount.filestorage.pack_files import write_durably
 from zmount.filestorage.references import References
-from zmount.filestorage.source import BATCH, Source, batches, last_tid, open_source
+from zmount.filestorage.source import (
+    BATCH,
+    Source,
+    batches,
+    last_tid,
+    open_source,
+    raise_if_corrupt,
+)
 from zmount.server.freezing import Moment, SwapRefused
-from zmount.server.generations import NEW, Generation, Meta
+from zmount.server.generations import NEW, Generation, Generations, Meta, remove
 
 NICE = 10
 PAUSE_S = 0.002  # after each directory of many: production's commits come first
 PIECE = 50  # links, or removals, between two pauses
 
 
-def take_blobs(blob_dir: Path, pool: Path, new: Generation, now: Moment, since: Meta | None) -> int:
-    """Let POOL have the blobs in BLOB_DIR that the base of NEW needs; return how many are new.
+def take_blobs(blob_dir: Path, generations: Generations, new: Generation, now: Moment) -> int:
+    """Let the pool have the blobs in BLOB_DIR that the base of NEW needs.
+
+    Return how many are new in it.
 
     :param now: the moment of NEW's base
-    :param since: what the pool is complete up to; None: nothing
     :raises SwapRefused: it cannot be done
     """
+    pool, since = generations.blobs, _complete_up_to(generations)
+    until = str(int.from_bytes(now.tid, "big"))
     if since is None or not pool.exists():
         beside = pool.with_name(pool.name + NEW)
         for unused in (beside, pool):  # no generation needs them
             shutil.rmtree(unused, ignore_errors=True)
-        until = str(int.from_bytes(now.tid, "big"))
         count = _in_child("link", str(blob_dir), str(beside), until)
         beside.rename(pool)
         return count
+    with open_source(new.base, now.end) as source:
+        start = _end_of(source, since)
+        if start is not None:
+            return _link_later(source, start, blob_dir, pool)
+    # another history, from a backup say: it may have again what was dropped
+    for one in generations.all():
+        one.dropped_blobs.unlink(missing_ok=True)
+    return _in_child("link_missing", str(blob_dir), str(pool), until)
+
+
+def _complete_up_to(generations: Generations) -> Meta | None:
+    """Return the latest moment of which the pool has all blobs."""
+    metas = [one.known_meta for one in generations.all()]
+    linked = [meta for meta in metas if meta is not None and meta.has_blobs]
+    return max(linked, key=lambda meta: meta.base_tid, default=None)
+
+
+def _link_later(source: Source, start: int, blob_dir: Path, pool: Path) -> int:
+    """Link what the transactions in SOURCE from START on need."""
     source_of = FilesystemHelper(str(blob_dir), "automatic")
     pool_of = FilesystemHelper(str(pool), "automatic")
     count = 0
-    with open_source(new.base, now.end) as source:
-        for oid, tid in blobs_since(source, since):
-            target = Path(pool_of.getBlobFilename(oid, tid))
-            if target.exists():
-                continue
-            target.parent.mkdir(parents=True, exist_ok=True)
-            with suppress(FileNotFoundError):  # a check would find it: it is not there
-                os.link(source_of.getBlobFilename(oid, tid), target)
-                count += 1
-            if count % PIECE == 0:
-                time.sleep(PAUSE_S)
+    for number, (oid, tid) in enumerate(blobs_from(source, start), 1):
+        target = Path(pool_of.getBlobFilename(oid, tid))
+        with suppress(FileNotFoundError):  # a check would find it: it is not there
+            count += _linked(source_of.getBlobFilename(oid, tid), target)
+        if number % PIECE == 0:
+            time.sleep(PAUSE_S)
     return count
 
 
-def blobs_since(source: Source, since: Meta) -> Iterator[tuple[bytes, bytes]]:
-    """Yield oid and tid of the blobs that SOURCE's transactions after SINCE name."""
+def _linked(source: str, target: Path) -> bool:
+    """Link SOURCE to TARGET; return False if that is there."""
+    if target.exists():
+        return False
+    target.parent.mkdir(parents=True, exist_ok=True)
+    os.link(source, target)
+    return True
+
+
+def blobs_from(source: Source, start: int) -> Iterator[tuple[bytes, bytes]]:
+    """Yield oid and tid of the blobs that SOURCE's transactions from byte START on name."""
     core, references = chosen(), References(source)
-    cursor = new_cursor(_end_of(source, since))
+    cursor = new_cursor(start)
     found = words(BATCH)
     fields = core.records.RECORD_FIELDS
     for batch, count in batches(source, cursor):
@@ -83,8 +118,8 @@ def blobs_since(source: Source, since: Meta) -> Iterator[tuple[bytes, bytes]]:
                 yield p64(batch[at]), bytes(source.buffer[position + 8 : position + 16])
 
 
-def _end_of(source: Source, since: Meta) -> int:
-    """Return where the first transaction after SINCE begins."""
+def _end_of(source: Source, since: Meta) -> int | None:
+    """Return where the first transaction after SINCE begins; None: that one is not there."""
     tid = int(since.base_tid, 16)
     is_same = source.inode == since.base_inode and since.base_end <= source.end
     if is_same and last_tid(source, since.base_end) == tid:
@@ -95,21 +130,46 @@ def _end_of(source: Source, since: Meta) -> int:
     batch = words(BATCH * records.RECORD_FIELDS)
     while records.scan_back(source.buffer, cursor, FIRST, tid, batch):
         pass
+    raise_if_corrupt(source.path, cursor)
     position: int = cursor[records.POSITION]
+    if position <= FIRST or last_tid(source, position) != tid:
+        return None
     return position
 
 
-def list_dropped(pool: Path, new: Generation) -> None:
-    """Note in NEW which blobs of POOL only older generations can need."""
-    if pool.exists():
-        _in_child("list", str(pool), str(new.path / "dropped-blobs"))
+def clean_up(generations: Generations, keep: int, content: Any) -> None:
+    """Remove generations and blobs that are not to be kept; CONTENT is that of the current one.
+
+    :raises OSError, SwapRefused: it cannot be done
+    """
+    current = generations.current
+    if current is not None and generations.blobs.exists():
+        _list_dropped(generations.blobs, current, content.base)
+    for one in generations.outdated(keep):
+        remove(one.path)
+    kept = generations.all()
+    if not kept or not generations.blobs.exists():
+        return
+    if kept[0].dropped_blobs.exists():
+        _in_child("drop", str(generations.blobs), str(kept[0].dropped_blobs))
 
 
-def drop(pool: Path, generation: Generation) -> None:
-    """Remove from POOL what older generations than this one needed; they are gone."""
-    dropped = generation.path / "dropped-blobs"
-    if pool.exists() and dropped.exists():
-        _in_child("drop", str(pool), str(dropped))
+def _list_dropped(pool: Path, current: Generation, base: Any) -> None:
+    """Note which blobs of the pool only older generations than the current one can need."""
+    found = current.dropped_blobs.with_suffix(NEW)
+    _in_child("list", str(pool), str(found))
+    names_of = FilesystemHelper(str(pool), "automatic")
+    dropped = []
+    for number, name in enumerate(json.loads(found.read_text()), 1):
+        oid, tid = names_of.splitBlobFilename(str(pool / name))
+        try:  # production may have dropped it after this generation's moment
+            base.loadSerial(oid, tid)
+        except POSKeyError:
+            dropped.append(name)
+        if number % PIECE == 0:
+            time.sleep(PAUSE_S)
+    write_durably(current.dropped_blobs, json.dumps(dropped))
+    found.unlink()
 
 
 def _in_child(*task: str) -> int:
@@ -129,7 +189,12 @@ def _in_child(*task: str) -> int:
 def main(task: str, *words_: str) -> None:
     """What the child does."""
     os.nice(NICE)
-    tasks: dict[str, Callable[..., int]] = {"link": _link, "list": _list, "drop": _drop}
+    tasks: dict[str, Callable[..., int]] = {
+        "link": _link,
+        "link_missing": _link_missing,
+        "list": _list,
+        "drop": _drop,
+    }
     print(json.dumps(tasks[task](*words_)))  # noqa: T201
 
 
@@ -138,6 +203,20 @@ def _link(blob_dir: str, pool: str, until: str) -> int:
     for _ in copy.run():
         time.sleep(PAUSE_S)
     return copy.linked + copy.copied
+
+
+def _link_missing(blob_dir: str, pool: str, until: str) -> int:
+    source_of = FilesystemHelper(blob_dir, "automatic")
+    pool_of = FilesystemHelper(pool, "automatic")
+    count = 0
+    for _, directory in source_of.listOIDs():
+        with suppress(FileNotFoundError):  # a pack removes it; the caller will see
+            for blob in Path(directory).iterdir():
+                oid, tid = source_of.splitBlobFilename(str(blob))
+                if tid is not None and int.from_bytes(tid, "big") <= int(until):
+                    count += _linked(str(blob), Path(pool_of.getBlobFilename(oid, tid)))
+        time.sleep(PAUSE_S)
+    return count
 
 
 def _list(pool: str, path: str) -> int:

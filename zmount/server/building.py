@@ -2,7 +2,7 @@
 
 1. production's data file, linked or copied, and its index
 2. its blobs
-3. if production was packed meanwhile it may have removed blobs: refused
+3. if production was packed meanwhile it may have removed blobs: once more
 4. the generation has its name, and everything is on the disk
 """
 
@@ -16,16 +16,20 @@ from typing import Any
 from ZODB.FileStorage import FileStorage
 
 from zmount.errors import ZMountError
+from zmount.filestorage.blob_copy import NO_LINK
 from zmount.server.blob_pool import take_blobs
 from zmount.server.freezing import (
     Moment,
+    PackedMeanwhile,
     SwapRefused,
     copy_production,
     freeze_file,
     freeze_storage,
 )
 from zmount.server.generations import Generation, Generations, Meta, remove
-from zmount.server.settings import StageSettings
+from zmount.server.settings import MODES, StageSettings
+
+ATTEMPTS = 3  # where packs put another file in place meanwhile
 
 Progress = Callable[[str, int, int], None]
 
@@ -54,34 +58,52 @@ class Builder:
 
         :raises SwapRefused: it cannot be made; nothing is left of it
         """
+        if mode not in ("", *MODES):
+            raise SwapRefused(f"there is no mode {mode!r}: {', '.join(MODES)}")
+        for _ in range(ATTEMPTS):
+            try:
+                return self._attempt(mode or self.settings.mode)
+            except PackedMeanwhile as packed:
+                why = packed
+        raise why
+
+    def _attempt(self, mode: str) -> Built:
         new = self.generations.begin()
         try:
-            why_copied = self.why_copied(mode or self.settings.mode)
-            moment = self._copied(new) if why_copied else self._linked(new)
-            taken = 0
-            if not why_copied and self._blob_dir is not None:
-                self.progress("blobs", 0, 0)
-                taken = self._take_blobs(self._blob_dir, new, moment)
-            new.write_meta(
-                Meta(
-                    mode="copy" if why_copied else "link",
-                    source=self.settings.source or str(self.path),
-                    base_tid=moment.tid.hex(),
-                    base_end=moment.end,
-                    base_inode=moment.inode,
-                )
-            )
-            generation = self.generations.complete(new)
+            return self._filled(new, mode)
         except OSError as why:
-            remove(new.path)
             where = why.filename or self.generations.path
             raise SwapRefused(f"{where}: {why.strerror}; staging is as it was") from None
         except ZMountError as why:
-            remove(new.path)
             raise SwapRefused(str(why)) from None
-        except BaseException:
-            remove(new.path)
-            raise
+        finally:
+            if new.path.exists():  # it has not got its name
+                remove(new.path)
+
+    def _filled(self, new: Generation, mode: str) -> Built:
+        why_copied = self.why_copied(mode)
+        if not why_copied:
+            try:
+                moment = self._linked(new)
+            except OSError as why:
+                if why.errno not in NO_LINK:
+                    raise
+                why_copied = f"{self.path} cannot be linked: {why.strerror}"
+        if why_copied:
+            moment = copy_production(self.path, self._blob_dir, new, self.progress)
+        has_blobs = not why_copied and self._blob_dir is not None
+        taken = self._take_blobs(new, moment) if has_blobs else 0
+        new.write_meta(
+            Meta(
+                mode="copy" if why_copied else "link",
+                source=self.settings.source or str(self.path),
+                base_tid=moment.tid.hex(),
+                base_end=moment.end,
+                base_inode=moment.inode,
+                has_blobs=has_blobs,
+            )
+        )
+        generation = self.generations.complete(new)
         return Built(generation=generation, moment=moment, blobs_taken=taken, why_copied=why_copied)
 
     @property
@@ -117,18 +139,10 @@ class Builder:
             return freeze_storage(self.production, new)
         return freeze_file(self.path, new)
 
-    def _copied(self, new: Generation) -> Moment:
-        return copy_production(self.path, self._blob_dir, new, self.progress)
-
-    def _take_blobs(self, blob_dir: Path, new: Generation, moment: Moment) -> int:
-        taken = take_blobs(blob_dir, self.generations.blobs, new, moment, self._pool_is_up_to())
-        is_packing = getattr(self.production, "_pack_is_in_progress", False)
-        if is_packing or self.path.stat().st_ino != moment.inode:
-            raise SwapRefused(f"{self.path}: it was packed while its blobs were linked; try again")
+    def _take_blobs(self, new: Generation, moment: Moment) -> int:
+        assert self._blob_dir is not None  # the caller has looked
+        self.progress("blobs", 0, 0)
+        taken = take_blobs(self._blob_dir, self.generations, new, moment)
+        if self.path.stat().st_ino != moment.inode:  # only then are blobs removed
+            raise PackedMeanwhile(f"{self.path}: it was packed while its blobs were linked")
         return taken
-
-    def _pool_is_up_to(self) -> Meta | None:
-        """Return the latest moment of which the pool has all blobs."""
-        linked = [one.meta for one in self.generations.all()]
-        linked = [meta for meta in linked if meta.mode == "link"]
-        return max(linked, key=lambda meta: meta.base_tid, default=None)

@@ -7,18 +7,15 @@ from typing import Any
 
 from ZODB.FileStorage import FileStorage
 from ZODB.POSException import StorageError
+from ZODB.TimeStamp import TimeStamp
 from ZODB.utils import p64, z64
 
 from zmount.server.frozen import FrozenFile, NotFrozen
-from zmount.server.generations import Generation, Generations
+from zmount.server.generations import BrokenGeneration, Generation, Generations
 from zmount.server.overlay import Overlay
 from zmount.server.settings import StageSettings
 
 OID_RANGE = 40  # bits: staging has so many oids for itself, and others after each swap
-
-
-class BrokenGeneration(StorageError):  # type: ignore[misc]
-    """A generation's directory does not hold what it should."""
 
 
 def open_content(
@@ -33,6 +30,10 @@ def open_content(
         plain = FileStorage(str(settings.path), blob_dir=blob_dir, **dict(settings.options))
         # clients have oids in stock; after a swap they must not be those of production's objects
         plain.set_max_oid(p64(1 << OID_RANGE))
+        if generations.plain_floor:  # an undo has put it back
+            plain.set_max_oid(bytes.fromhex(generations.plain_first_oid))
+            floor = TimeStamp(bytes.fromhex(generations.plain_floor))
+            plain._ts = max(plain._ts, floor)
         return plain
     try:
         meta = generation.meta
@@ -42,7 +43,7 @@ def open_content(
             meta.base_end,
             base_blobs(settings, generations, generation),
         )
-    except (OSError, ValueError, TypeError, NotFrozen) as why:
+    except (OSError, ValueError, TypeError, StorageError, NotFrozen) as why:
         raise BrokenGeneration(
             f"{generation.path}: this is not a generation of {settings.name}: {why}; "
             "zmount swap-stage makes another one"

@@ -21,12 +21,15 @@ import selectors
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 LONGEST_REQUEST = 1 << 16  # bytes
 REQUEST_S = 10.0  # so long a request may take to come
+PAUSE_S = 0.1  # after a connection that cannot be taken
 _UCRED = "3i"  # pid, uid, gid: struct ucred of SO_PEERCRED
 
 Answer = Callable[[dict[str, Any]], None]
@@ -64,13 +67,17 @@ class ControlSocket:
             connection, _ = self.socket.accept()
         except BlockingIOError:
             return
+        except OSError as why:  # too many open files, or it is being closed
+            log.warning("%s: nobody is heard: %s", self.path, why)
+            time.sleep(PAUSE_S)
+            return
         connection.settimeout(REQUEST_S)
         threading.Thread(
             target=self._serve, args=(connection,), name=f"control {self.path}", daemon=True
         ).start()
 
     def _serve(self, connection: socket.socket) -> None:
-        with connection, connection.makefile("rwb") as lines:
+        with connection, suppress(OSError), connection.makefile("rwb") as lines:
 
             def answer(message: dict[str, Any]) -> None:
                 lines.write(json.dumps(message).encode() + b"\n")
@@ -81,11 +88,13 @@ class ControlSocket:
                 if uid not in (0, os.geteuid()):
                     answer({"error": f"user {uid} may not do this", "kind": "PermissionError"})
                     return
-                request = json.loads(lines.readline(LONGEST_REQUEST))
+                try:
+                    request = json.loads(lines.readline(LONGEST_REQUEST))
+                except ValueError as why:
+                    answer({"error": f"this is no request: {why}", "kind": "ValueError"})
+                    return
                 connection.settimeout(None)
                 self.handler(request, answer)
-            except ValueError as why:
-                answer({"error": f"this is no request: {why}", "kind": "ValueError"})
             except OSError as why:
                 log.warning("%s: who asked is gone: %s", self.path, why)
 

@@ -19,18 +19,20 @@ from typing import Any
 from ZODB.POSException import StorageError
 from ZODB.utils import p64, z64
 
-from zmount.filestorage.clone import clone
 from zmount.filestorage.index import read_index, write_buckets
 from zmount.filestorage.index_check import judge
 from zmount.filestorage.index_content import content_of
 from zmount.filestorage.source import committed_end, last_end, last_tid, open_source
+from zmount.server.copying import copy_storage
 from zmount.server.generations import Generation
-
-ATTEMPTS = 3  # where a pack puts another file in place just now
 
 
 class SwapRefused(StorageError):  # type: ignore[misc]
     """Swapping now would lose something, or cannot be done; what was there is there."""
+
+
+class PackedMeanwhile(SwapRefused):
+    """A pack has put another file in production's place; trying again may succeed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,10 +51,11 @@ class Moment:
 def freeze_storage(storage: Any, new: Generation) -> Moment:
     """Link the file of a FileStorage in this process into NEW; write its index.
 
-    :raises SwapRefused: it is being packed, or is empty
+    A pack that is going on does no harm: it puts its file in place under the lock.
+
+    :raises PackedMeanwhile: it has done so
+    :raises SwapRefused: production is empty
     """
-    if storage._pack_is_in_progress:
-        raise SwapRefused(f"{storage._file_name}: it is being packed; try again after that")
     os.link(storage._file_name, new.base)  # may wait for the disk: not under the lock
     with storage._lock:
         start = time.perf_counter()
@@ -62,7 +65,7 @@ def freeze_storage(storage: Any, new: Generation) -> Moment:
         buckets = [(prefix, each.toString()) for prefix, each in storage._index._data.items()]
         locked_s = time.perf_counter() - start
     if new.base.stat().st_ino != inode:
-        raise SwapRefused(f"{storage._file_name}: it was packed this very moment; try again")
+        raise PackedMeanwhile(f"{storage._file_name}: it was packed this very moment; try again")
     if tid == z64:
         raise SwapRefused(f"{storage._file_name}: it is empty")
     write_buckets(new.base.with_name("base.fs.index"), end, buckets)
@@ -107,17 +110,22 @@ def copy_production(
 ) -> Moment:
     """Copy the storage in the data file PATH, with its blobs, into NEW.
 
-    :raises StorageUnreadable, StorageUnwritable: as a clone does
+    :raises CopyFailed: as a clone does
+    :raises SwapRefused: it is empty
     """
     part = new.path / "copy"
-    made = clone(path, part, blob_dir=blob_dir, progress=progress)
-    made.data_fs.rename(new.base)
-    made.data_fs.with_name(made.data_fs.name + ".index").rename(new.path / "base.fs.index")
-    if made.blob_dir is not None:
-        made.blob_dir.rename(new.path / "base-blobs")
+    made = copy_storage(path, blob_dir, part, progress)
+    if not made["last_tid"]:
+        raise SwapRefused(f"{path}: it is empty")
+    data_fs = Path(made["data_fs"])
+    data_fs.rename(new.base)
+    data_fs.with_name(f"{data_fs.name}.index").rename(new.base.with_name("base.fs.index"))
+    if made["blob_dir"] is not None:
+        Path(made["blob_dir"]).rename(new.path / "base-blobs")
     part.rmdir()
     _protect(new)
-    return Moment(tid=p64(made.last_tid), end=made.size_bytes, inode=new.base.stat().st_ino)
+    inode = new.base.stat().st_ino
+    return Moment(tid=p64(made["last_tid"]), end=made["size_bytes"], inode=inode)
 
 
 def _protect(new: Generation) -> None:

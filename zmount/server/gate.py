@@ -7,8 +7,10 @@ has the lock, no other client is between its vote and its finish.
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TypeVar
 
 from zmount.server.freezing import SwapRefused
@@ -50,25 +52,15 @@ class Gate:
     def on_loop(self, function: Callable[[], T]) -> T:
         """Call FUNCTION in the event loop, which does nothing else meanwhile; return its result.
 
-        :raises SwapRefused: the loop does not come to it
+        :raises SwapRefused: the loop does not come to it, and never will
         """
-        done = threading.Event()
-        results: list[T] = []
-        errors: list[BaseException] = []
-
-        def call() -> None:
-            try:
-                results.append(function())
-            except BaseException as why:
-                errors.append(why)
-            done.set()
-
-        self._loop.call_soon_threadsafe(call)
-        if not done.wait(ON_LOOP_S):
-            raise SwapRefused(f"the ZEO server does not answer for {ON_LOOP_S:.0f} s")
-        if errors:
-            raise errors[0]
-        return results[0]
+        call = _Call(function)
+        try:
+            self._loop.call_soon_threadsafe(call.run)
+        except RuntimeError:
+            raise SwapRefused("the ZEO server is ending") from None
+        result: T = call.result(ON_LOOP_S)
+        return result
 
     def shut(self, drain_timeout_s: float) -> None:
         """Wait until nobody is committing, and let nobody begin to.
@@ -80,7 +72,7 @@ class Gate:
         self.on_loop(lambda: self.manager.lock(self, self._shut))
         if self._is_closed.wait(drain_timeout_s):
             return
-        self.on_loop(self._disconnect_holder)
+        self.on_loop(self._take_turn)
         if not self._is_closed.wait(FORCED_S):
             self.on_loop(self.open)
             raise SwapRefused(f"{self.storage_id}: somebody holds its commit lock")
@@ -89,8 +81,14 @@ class Gate:
         self.locked = True
         self._is_closed.set()
 
-    def _disconnect_holder(self) -> None:
-        holder = self.manager.locked
+    def _take_turn(self) -> None:
+        """Disconnect who holds the lock, and come before all others that wait for it."""
+        holder, waiting = self.manager.locked, self.manager.waiting
+        if self in waiting:
+            others = dict(waiting)
+            waiting.clear()
+            waiting[self] = others.pop(self)
+            waiting.update(others)
         if holder is not None and holder is not self:
             holder.log("does not finish its commit: disconnected for a swap", logging.WARNING)
             disconnect(holder)
@@ -99,9 +97,46 @@ class Gate:
         """Let clients commit again; in the event loop."""
         self.manager.release(self)
 
-    def clients(self) -> list[Any]:
-        """Return the connections to the storage."""
-        return list(self.server.zeo_storages_by_storage_id[self.storage_id])
+    def replace(self, take: Callable[[], None]) -> None:
+        """Let TAKE make the storage another one, and all clients forget; in the event loop.
+
+        Their transactions are undone in the storage that it was.
+        """
+        for client in list(self.server.zeo_storages_by_storage_id[self.storage_id]):
+            disconnect(client)
+        take()
+        # what was changed since then; they ask for it when they are back, which is at once
+        last = self.server.storages[self.storage_id].lastTransaction()
+        self.server.invq[self.storage_id] = [(last, [])]
+        self.open()
+
+
+class _Call:
+    """A call that is begun in the event loop in time, or never."""
+
+    def __init__(self, function: Callable[[], Any]) -> None:
+        self._function = function
+        self._begins = threading.Lock()  # who has it decides
+        self._done = threading.Event()
+        self._result: Any = None
+        self._error: BaseException | None = None
+
+    def run(self) -> None:
+        if not self._begins.acquire(blocking=False):
+            return  # nobody waits for it any more
+        try:
+            self._result = self._function()
+        except BaseException as why:
+            self._error = why
+        self._done.set()
+
+    def result(self, timeout_s: float) -> Any:
+        if not self._done.wait(timeout_s) and self._begins.acquire(blocking=False):
+            raise SwapRefused(f"the ZEO server does not answer for {timeout_s:.0f} s")
+        self._done.wait()
+        if self._error is not None:
+            raise self._error
+        return self._result
 
 
 def disconnect(client: Any) -> None:
@@ -111,5 +146,13 @@ def disconnect(client: Any) -> None:
     closed first, and then takes its end for something that was seen to already.
     """
     connection = client.connection
-    client.notify_disconnected()
+    try:
+        client.notify_disconnected()
+        if client.blob_tempfile is not None:  # half sent: ZEO forgets it
+            descriptor, name = client.blob_tempfile
+            client.blob_tempfile = None
+            os.close(descriptor)
+            Path(name).unlink()
+    except Exception:
+        log.exception("the transaction of %s cannot be undone", client)
     connection.close()

@@ -12,7 +12,11 @@
         changes.fs, changes-blobs/        what was changed on staging since
         served                            it has been the current one
 
-Without ``current`` the stage is its plain file. What is half built ends in ``.new``.
+    GENERATIONS/plain.json                since an undo has put the plain file back
+
+Before the first swap there is no ``current``, and the stage is its plain file; after
+an undo of the first swap it is that again, and ``current`` names ``plain``. What is
+half built ends in ``.new``, what is being removed in ``.gone``.
 """
 
 from __future__ import annotations
@@ -21,15 +25,23 @@ import json
 import os
 import re
 import shutil
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
+from ZODB.POSException import StorageError
+
 from zmount.filestorage.index import sync_directory
-from zmount.filestorage.pack_files import write_durably
+from zmount.filestorage.pack_files import read_json, write_durably
 
 NAME = re.compile(r"gen-(\d{6})")
 PLAIN = 0  # the number of the plain file that was there before the first swap
-NEW = ".new"
+PLAIN_NAME = "plain"  # what "current" names then
+NEW, GONE = ".new", ".gone"
+
+
+class BrokenGeneration(StorageError):  # type: ignore[misc]
+    """A generation's directory, or what names it, is not what a swap put there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +53,9 @@ class Meta:
     ``floor`` is the tid of the swap: newer than what any client had seen before.
     ``first_oid``: objects that staging creates begin here. ``packed`` is the
     time of the last pack of the changes. Tids and oids are in hexadecimal, empty
-    where there is none; ``swapped_at`` counts seconds since 1970.
+    where there is none; ``swapped_at`` counts seconds since 1970. ``before`` is
+    the number of what was current before it. ``has_blobs``: the common directory
+    of blobs has all that the base needs.
     """
 
     mode: str
@@ -53,6 +67,8 @@ class Meta:
     first_oid: str = ""
     packed: str = ""
     swapped_at: float = 0.0
+    before: int = PLAIN
+    has_blobs: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +80,7 @@ class Generation:
     @property
     def number(self) -> int:
         """They count up, and are never used again."""
-        found = NAME.fullmatch(self.path.name.removesuffix(NEW))
+        found = NAME.match(self.path.name)
         assert found is not None  # Generations makes no others
         return int(found[1])
 
@@ -84,12 +100,25 @@ class Generation:
         return self.path / "changes-blobs"
 
     @property
+    def dropped_blobs(self) -> Path:
+        """JSON: the blobs in the common directory that only older generations need."""
+        return self.path / "dropped-blobs"
+
+    @property
     def meta(self) -> Meta:
         """What it is.
 
         :raises OSError, ValueError, TypeError: it has no right meta.json
         """
         return Meta(**json.loads((self.path / "meta.json").read_text()))
+
+    @property
+    def known_meta(self) -> Meta | None:
+        """What it is; None: that cannot be read."""
+        try:
+            return self.meta
+        except (OSError, ValueError, TypeError):
+            return None
 
     def write_meta(self, meta: Meta) -> None:
         """Replace what it is, on the disk."""
@@ -126,9 +155,22 @@ class Generations:
         """The floor of the plain file, if it came back after a swap."""
         return self.path / "plain.json"
 
-    def note_plain(self, floor: bytes) -> None:
-        """Note the floor of the plain file, on the disk."""
-        write_durably(self.plain_note, json.dumps({"floor": floor.hex()}))
+    def note_plain(self, floor: bytes, first_oid: bytes) -> None:
+        """Note on the disk what is so when the plain file comes back: see Meta."""
+        current = self.current
+        before = PLAIN if current is None else current.number
+        noted = {"floor": floor.hex(), "first_oid": first_oid.hex(), "before": before}
+        write_durably(self.plain_note, json.dumps(noted))
+
+    @property
+    def plain_floor(self) -> str:
+        """The floor of the plain file; empty: no undo put it back."""
+        return str(read_json(self.plain_note).get("floor", ""))
+
+    @property
+    def plain_first_oid(self) -> str:
+        """Objects that are created in the plain file begin here, since an undo."""
+        return str(read_json(self.plain_note).get("first_oid", ""))
 
     @property
     def control(self) -> Path:
@@ -142,12 +184,39 @@ class Generations:
 
     @property
     def current(self) -> Generation | None:
-        """The current one; None: the plain file."""
+        """The current one; None: the plain file.
+
+        :raises BrokenGeneration: nothing says which, or what does is wrong
+        """
         try:
-            name = self.current_link.readlink().name
+            name = str(self.current_link.readlink())
         except FileNotFoundError:
+            self._must_be_unswapped()
             return None
-        return Generation(self.path / name) if NAME.fullmatch(name) else None
+        except OSError:
+            raise BrokenGeneration(f"{self.current_link}: this is not a symbolic link") from None
+        if name == PLAIN_NAME:
+            return None
+        one = Generation(self.path / name)
+        if not NAME.fullmatch(name) or not one.path.is_dir():
+            raise BrokenGeneration(
+                f"{self.current_link}: it names {name}, which is not there; {self._choice}"
+            )
+        return one
+
+    def _must_be_unswapped(self) -> None:
+        """Check that no generation has been current yet."""
+        served = [one.path.name for one in self.all() if one.was_served]
+        if served:
+            raise BrokenGeneration(
+                f"{self.current_link}: it is missing, though {served[-1]} was current; "
+                + self._choice
+            )
+
+    @property
+    def _choice(self) -> str:
+        names = [one.path.name for one in reversed(self.all()) if one.was_served]
+        return f"make it a symbolic link to one of {', '.join((*names, PLAIN_NAME))}"
 
     def all(self) -> tuple[Generation, ...]:
         """Return the complete ones, the oldest first."""
@@ -155,19 +224,32 @@ class Generations:
         return tuple(Generation(self.path / name) for name in sorted(names) if NAME.fullmatch(name))
 
     def previous(self) -> Generation | None:
-        """Return the one that was current before the current one; None: the plain file was."""
+        """Return what was current before; None: the plain file.
+
+        :raises BrokenGeneration: it is not kept any more
+        """
         current = self.current
-        number = PLAIN if current is None else current.number
-        before = [one for one in self.all() if one.number != number and one.was_served]
-        return before[-1] if before else None
+        if current is None:
+            number = int(read_json(self.plain_note).get("before", PLAIN))
+        else:
+            number = current.meta.before
+        if number == PLAIN:
+            return None
+        for one in self.all():
+            if one.number == number:
+                return one
+        raise BrokenGeneration(f"{self.path}: generation {number} is not kept any more")
 
     def begin(self) -> Generation:
         """Make the directory of a new one, which is incomplete until :meth:`complete`."""
-        numbers = [one.number for one in self.all()]
+        numbers = [Generation(path).number for path in self._directories()]
         number = 1 + max(numbers, default=PLAIN)
         path = self.path / f"gen-{number:06d}{NEW}"
         path.mkdir()
         return Generation(path)
+
+    def _directories(self) -> list[Path]:
+        return [path for path in self.path.glob("gen-*") if NAME.match(path.name)]
 
     def complete(self, new: Generation) -> Generation:
         """Let a new one have its name, now that all of it is on the disk."""
@@ -179,39 +261,49 @@ class Generations:
 
     def make_current(self, one: Generation | None) -> None:
         """Let ONE be the current one from now on; None: the plain file."""
-        if one is None:
-            self.current_link.unlink()
-        else:
-            beside = self.path / f"current{NEW}"
-            beside.unlink(missing_ok=True)
-            beside.symlink_to(one.path.name)
-            beside.rename(self.current_link)
+        earlier = self.current
+        if earlier is not None:
+            earlier.note_served()
+        beside = self.path / f"current{NEW}"
+        beside.unlink(missing_ok=True)
+        beside.symlink_to(PLAIN_NAME if one is None else one.path.name)
+        beside.rename(self.current_link)
         sync_directory(self.path)
         if one is not None:
-            one.note_served()
+            with suppress(OSError):  # the next one to open it, or to leave it, does it
+                one.note_served()
 
     def remove_leftovers(self) -> tuple[str, ...]:
-        """Remove what was never current: half built, or built and not switched to."""
+        """Remove what was never current: half built, or built and not switched to.
+
+        :raises BrokenGeneration: what is current cannot be known; nothing is removed
+        """
         current = self.current
         if current is not None:
             current.note_served()
-        (self.path / f"current{NEW}").unlink(missing_ok=True)
-        leftovers = list(self.path.glob(f"gen-*{NEW}"))
-        leftovers += [one.path for one in self.all() if not one.was_served]
-        for path in leftovers:
+        found = [path for path in self._directories() if path.name.endswith((NEW, GONE))]
+        found += [one.path for one in self.all() if not one.was_served]
+        for path in found:
             remove(path)
-        return tuple(path.name for path in leftovers)
+        shutil.rmtree(self.blobs.with_name(self.blobs.name + NEW), ignore_errors=True)
+        for name in (f"current{NEW}", "plain.json.tmp"):
+            (self.path / name).unlink(missing_ok=True)
+        return tuple(path.name for path in found)
 
     def outdated(self, keep: int) -> tuple[Generation, ...]:
-        """Return those that go: all but the current one and the KEEP last ones before it."""
+        """Return those that go: all but the current one and the KEEP that were so last."""
         current = self.current
         others = [one for one in self.all() if current is None or one.number != current.number]
+        others.sort(key=lambda one: (one.known_meta.floor if one.known_meta else "", one.number))
         return tuple(others[: max(0, len(others) - keep)])
 
 
 def remove(path: Path) -> None:
-    """Remove a generation's directory, in an order that leaves nothing that looks whole."""
-    (path / "meta.json").unlink(missing_ok=True)
+    """Remove a generation's directory; one that is not complete bears another name."""
+    if not path.name.endswith((NEW, GONE)):
+        gone = path.with_name(path.name + GONE)
+        path.rename(gone)
+        path = gone
     shutil.rmtree(path)
 
 
@@ -223,7 +315,8 @@ def pinned_bytes(one: Generation) -> int:
     total = 0
     for directory, _, names in os.walk(one.path):
         for name in names:
-            found = Path(directory, name).stat()
-            if found.st_nlink == 1:
-                total += found.st_blocks * 512
+            with suppress(FileNotFoundError):  # it is being removed
+                found = Path(directory, name).stat()
+                if found.st_nlink == 1:
+                    total += found.st_blocks * 512
     return total

@@ -89,14 +89,15 @@ class Overlay(FileStorage):  # type: ignore[misc]
         found = super().loadBefore(oid, tid)
         if found is not None:
             return found  # type: ignore[no-any-return]
-        if tid <= self.packed:
+        first = self._first_tid(oid)
+        if first <= self.packed:
             return None  # a pack may have dropped the one that was meant
         try:
             found = self.base.loadBefore(oid, tid)
         except POSKeyError:
             return None
         if found is not None and found[2] is None:
-            found = (*found[:2], self._first_tid(oid))
+            found = (*found[:2], first)
         return found  # type: ignore[no-any-return]
 
     def _first_tid(self, oid: bytes) -> bytes:
@@ -154,16 +155,23 @@ class Overlay(FileStorage):  # type: ignore[misc]
     def record_iternext(
         self, next: bytes | None = None
     ) -> tuple[bytes, bytes, bytes, bytes | None]:
-        oid = self._least_oid(next)
+        found = self._next_record(next or z64)
+        if found is None:
+            raise ValueError("no more records")
+        after = self._next_record(p64(u64(found[0]) + 1))
+        return (*found, None if after is None else after[0])
+
+    def _next_record(self, start: bytes) -> tuple[bytes, bytes, bytes] | None:
+        """Return oid, tid and data of the first object from START on that is there."""
+        oid = self._least_oid(start)
         while oid is not None:
-            after = self._least_oid(p64(u64(oid) + 1))
             try:
-                state, tid = load_current(self, oid)
+                data, tid = load_current(self, oid)
             except POSKeyError:
-                oid = after  # deleted here
-                continue
-            return oid, tid, state, after
-        raise ValueError("no more records")
+                oid = self._least_oid(p64(u64(oid) + 1))  # it was deleted
+            else:
+                return oid, tid, data
+        return None
 
     def _least_oid(self, after: bytes | None) -> bytes | None:
         found = (least_oid(index, after) for index in (self._index, self.base._index))
@@ -178,6 +186,10 @@ class Overlay(FileStorage):  # type: ignore[misc]
         return count
 
     # writing
+
+    def tpc_begin(self, transaction: Any, tid: bytes | None = None, status: str = " ") -> None:
+        super().tpc_begin(transaction, tid, status)
+        self._ts = max(self._ts, TimeStamp(self.floor))  # TID may be older, of what is restored
 
     def store(
         self, oid: bytes, oldserial: bytes, data: bytes, version: str, transaction: Any

@@ -9,10 +9,9 @@ from typing import Any
 from ZODB.config import BaseConfig
 
 from zmount.server.serving import ServedStage
-from zmount.server.settings import StageSettings
+from zmount.server.settings import MODES, StageSettings
 
 STOCK_PACKER = "stock"
-MODES = ("link", "copy")
 
 
 def mode(text: str) -> str:

@@ -8,10 +8,11 @@ from dataclasses import asdict
 from typing import Any
 
 from ZODB.POSException import StorageError
-from ZODB.utils import u64
+from ZODB.utils import u64, z64
 
 from zmount.server.building import Built
 from zmount.server.control import Answer, ControlSocket
+from zmount.server.freezing import SwapRefused
 from zmount.server.generations import Generation, pinned_bytes
 from zmount.server.settings import StageSettings
 from zmount.server.stage import StageStorage
@@ -35,16 +36,23 @@ class ServedStage(StageStorage):
     def _do(self, request: dict[str, Any], answer: Answer) -> None:
         """Do what REQUEST says; what is refused is told to who asked."""
         try:
-            answer({"result": self._called(request, answer)})
-        except StorageError as why:
+            result = self._called(request, answer)
+        except (StorageError, OSError) as why:
             log.warning("%s: %s", self.__name__, why)
             answer({"error": str(why), "kind": type(why).__name__})
+        except Exception as why:
+            log.exception("%s: %s", self.__name__, request)
+            answer({"error": f"{type(why).__name__}: {why}", "kind": "Bug"})
+        else:
+            answer({"result": result})
 
     def _called(self, request: dict[str, Any], answer: Answer) -> dict[str, Any]:
         calls = {"swap": self._swap, "undo": self._undo, "status": self._status}
         wanted = request.get("call") if isinstance(request, dict) else None
         if wanted not in calls:
-            raise ValueError(f"there are {', '.join(calls)}, not {wanted!r}")
+            raise SwapRefused(f"there are the calls {', '.join(calls)}, not {wanted!r}")
+        if getattr(getattr(self._db, "server", None), "acceptor", None) is None:
+            raise SwapRefused(f"{self.__name__}: no ZEO server serves it yet")
         return calls[wanted](request, answer)
 
     def _swap(self, request: dict[str, Any], answer: Answer) -> dict[str, Any]:
@@ -53,11 +61,11 @@ class ServedStage(StageStorage):
         def progress(phase: str, done: int, total: int) -> None:
             answer({"phase": phase, "done": done, "total": total})
 
-        built = self.swap(str(request.get("mode", "")), progress)
+        built = self.swap(str(request.get("mode", "")), progress, _unchanged_since(request))
         return {**self.facts(), **built_facts(built), "seconds": time.perf_counter() - start}
 
     def _undo(self, request: dict[str, Any], answer: Answer) -> dict[str, Any]:
-        self.undo_swap()
+        self.undo_swap(_unchanged_since(request))
         return self.facts()
 
     def _status(self, request: dict[str, Any], answer: Answer) -> dict[str, Any]:
@@ -69,7 +77,7 @@ class ServedStage(StageStorage):
         return {
             "storage": self.__name__,
             "generation": 0 if current is None else current.number,
-            "floor": self._floor.hex(),
+            "floor": self.floor.hex(),
             **({} if current is None else asdict(current.meta)),
             "kept": [_kept(one) for one in self.generations.all() if one != current],
         }
@@ -78,7 +86,7 @@ class ServedStage(StageStorage):
         """Return what was changed since the last swap: counts, and the last transactions."""
         oids: set[bytes] = set()
         transactions = []
-        start = None if self.generation is None else _next(self._floor)
+        start = None if self.generation is None else _next(self.floor)
         for transaction in self._content.iterator(start):
             changed = {record.oid for record in transaction}
             oids |= changed
@@ -97,6 +105,13 @@ class ServedStage(StageStorage):
         }
 
 
+def _unchanged_since(request: dict[str, Any]) -> bytes:
+    try:
+        return bytes.fromhex(request.get("unchanged_since", "")) or z64
+    except (TypeError, ValueError):
+        raise SwapRefused("unchanged_since is no transaction id") from None
+
+
 def built_facts(built: Built) -> dict[str, Any]:
     """Return how a generation was made, as an object of JSON."""
     return {
@@ -107,10 +122,11 @@ def built_facts(built: Built) -> dict[str, Any]:
 
 
 def _kept(one: Generation) -> dict[str, Any]:
+    meta = one.known_meta
     return {
         "generation": one.number,
-        "base_tid": one.meta.base_tid,
-        "swapped_at": one.meta.swapped_at,
+        "base_tid": "" if meta is None else meta.base_tid,
+        "swapped_at": 0.0 if meta is None else meta.swapped_at,
         "pinned_bytes": pinned_bytes(one),
     }
 

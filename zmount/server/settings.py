@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+MODES = ("link", "copy")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageSettings:

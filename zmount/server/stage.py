@@ -21,7 +21,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -29,27 +30,26 @@ from typing import Any
 import zope.interface
 from zc.lockfile import LockFile
 from ZODB.Connection import TransactionMetaData
-from ZODB.POSException import ReadConflictError
+from ZODB.POSException import ReadConflictError, StorageError
 from ZODB.TimeStamp import TimeStamp
 from ZODB.utils import p64, u64, z64
 
-from zmount.filestorage.pack_files import read_json
-from zmount.server.blob_pool import drop, list_dropped
+from zmount.server.blob_pool import clean_up
 from zmount.server.building import Builder, Built
 from zmount.server.content import OID_RANGE, open_content
 from zmount.server.freezing import SwapRefused
-from zmount.server.gate import Gate, disconnect
-from zmount.server.generations import Generation, Generations, remove
+from zmount.server.gate import Gate
+from zmount.server.generations import PLAIN, BrokenGeneration, Generation, Generations, remove
 from zmount.server.settings import StageSettings
+from zmount.server.zeo_guards import guard
 
-STILL_READING_S = 0.5  # so long some thread may be in a method of the content before
+STILL_READING_S = 30.0  # so long a log of transactions that is being read keeps a content open
 # what is answered by the content, whichever that is
 DELEGATED = (
     "checkCurrentSerialInTransaction cleanup copyTransactionsFrom deleteObject getTid history "
-    "is_blob_record isReadOnly iterator lastTid lastTransaction load loadBlob loadSerial new_oid "
+    "is_blob_record isReadOnly iterator lastTid load loadBlob loadSerial new_oid "
     "openCommittedBlobFile record_iternext restore restoreBlob set_max_oid store storeBlob "
-    "supportsUndo temporaryDirectory tpc_abort tpc_begin tpc_finish tpc_transaction tpc_vote undo "
-    "undoInfo undoLog"
+    "supportsUndo temporaryDirectory tpc_abort tpc_begin tpc_finish tpc_transaction tpc_vote undo"
 )
 
 log = logging.getLogger(__name__)
@@ -70,7 +70,11 @@ class StageStorage:
         self._db: Any = None
         self._resolver: Any = None
         self._busy = threading.Lock()
-        self.phase = "idle"
+        self._doing = ""  # why it is busy
+        self._unchanged_since = z64
+        self._readers = threading.Condition()
+        self._reading: Counter[int] = Counter()  # by the content's id
+        self._is_closed = False
         try:
             self._open()
         except BaseException:
@@ -79,19 +83,20 @@ class StageStorage:
 
     def _open(self) -> None:
         for name in self.generations.remove_leftovers():
-            log.warning("%s: removed %s, which a swap left half built", self.__name__, name)
+            log.warning("%s: removed %s, which a swap left half done", self.__name__, name)
         self.generation = self.generations.current
         self._content = open_content(self.settings, self.generations, self.generation)
-        self._floor = self._floor_of(self.generation)
+        self.floor = self._floor_of(self.generation)
         zope.interface.directlyProvides(self, zope.interface.providedBy(self._content))
 
     def _floor_of(self, generation: Generation | None) -> bytes:
         if generation is None:
-            return bytes.fromhex(read_json(self.generations.plain_note).get("floor", "")) or z64
+            return bytes.fromhex(self.generations.plain_floor) or z64
         return bytes.fromhex(generation.meta.floor) or z64
 
     def close(self) -> None:
         """Close the content; a swap that is going on fails."""
+        self._is_closed = True
         self._content.close()
         self._lock_file.close()
 
@@ -102,9 +107,9 @@ class StageStorage:
 
         It would see some objects as they were before, and some as they are now.
         """
-        if tid <= self._floor and self._floor != z64:
+        if tid <= self.floor and self.floor != z64:
             raise ReadConflictError(
-                "the content of this storage was replaced", oid=oid, serials=(self._floor, tid)
+                "the content of this storage was replaced", oid=oid, serials=(self.floor, tid)
             )
         return self._content.loadBefore(oid, tid)
 
@@ -113,19 +118,55 @@ class StageStorage:
 
         A client that has seen less than that is told that its cache is too old.
         """
-        if self._floor == z64:
+        if self.floor == z64:
             return list(self._content.lastInvalidations(count))
         size = 1  # FileStorage reads the transactions whole, in the event loop
         while True:
             found = list(self._content.lastInvalidations(min(size, count)))
-            if size >= count or not found or found[0][0] <= self._floor:
+            if size >= count or not found or found[0][0] <= self.floor:
                 break
             size *= 2
-        return [each for each in found if each[0] >= self._floor] or [(self._floor, [])]
+        return [each for each in found if each[0] >= self.floor] or [(self.floor, [])]
+
+    def lastTransaction(self) -> bytes:
+        """Return the last transaction's tid, at least the last swap's.
+
+        A pack of the plain file may have dropped that one.
+        """
+        last: bytes = self._content.lastTransaction()
+        return max(last, self.floor)
 
     def pack(self, t: float, referencesf: Any) -> None:
-        """Pack the content: of a generation the changes, without garbage collection."""
-        self._content.pack(t, referencesf)
+        """Pack the content: of a generation the changes, without garbage collection.
+
+        A swap that is going on is waited for.
+        """
+        with self._busy:
+            self._doing = "packed"
+            self._content.pack(t, referencesf)
+
+    def undoLog(self, *args: Any, **options: Any) -> Any:
+        """As the content's."""
+        with self._read() as content:
+            return content.undoLog(*args, **options)
+
+    def undoInfo(self, *args: Any, **options: Any) -> Any:
+        """As the content's."""
+        with self._read() as content:
+            return content.undoInfo(*args, **options)
+
+    @contextmanager
+    def _read(self) -> Iterator[Any]:
+        """Yield the content, which stays open; a ZEO server calls this from other threads."""
+        with self._readers:
+            content = self._content
+            self._reading[id(content)] += 1
+        try:
+            yield content
+        finally:
+            with self._readers:
+                self._reading[id(content)] -= 1
+                self._readers.notify_all()
 
     def getSize(self) -> int:
         """Return the bytes of the data files."""
@@ -166,18 +207,23 @@ class StageStorage:
         """Take in who serves this storage."""
         self._db = db
         self._content.registerDB(db)
-        server = getattr(db, "server", None)
-        if server is not None and not hasattr(server, "zmount_guarded"):
-            _guard_invalidations(server)
+        if hasattr(db, "server"):
+            guard(db.server)
 
     # the swap
 
-    def swap(self, mode: str = "", progress: Any = lambda phase, done, total: None) -> Built:
+    def swap(
+        self,
+        mode: str = "",
+        progress: Any = lambda phase, done, total: None,
+        unchanged_since: bytes = z64,
+    ) -> Built:
         """Let production's content, as it is now, be the content.
 
-        :raises SwapRefused: it cannot be done; nothing is changed
+        :param unchanged_since: the last transaction that whoever asks knows of; z64: never mind
+        :raises SwapRefused: it cannot be done, or there are later ones; nothing is changed
         """
-        with self._alone():
+        with self._alone("swapped", unchanged_since):
             builder = Builder(
                 settings=self.settings,
                 generations=self.generations,
@@ -190,32 +236,33 @@ class StageStorage:
                 self._switch(built.generation, content)
             except BaseException:
                 if self.generation != built.generation:
-                    remove(built.generation.path)
+                    self._give_up(built.generation)
                 raise
-            self._remove_outdated()
+            self._clean_up()
         return built
 
-    def undo_swap(self) -> Generation | None:
+    def undo_swap(self, unchanged_since: bytes = z64) -> Generation | None:
         """Let the content be that from before the last swap; None: the plain file is back.
 
         :raises SwapRefused: there is none any more
         """
-        with self._alone():
-            if self.generation is None:
+        with self._alone("swapped back", unchanged_since):
+            if self.generation is None and not self.generations.plain_floor:
                 raise SwapRefused(f"{self.__name__}: it was never swapped")
             previous = self.generations.previous()
             if previous is None and not self.settings.path.exists():
-                raise SwapRefused(f"{self.__name__}: no generation before this one is kept")
+                raise SwapRefused(f"{self.settings.path}: it is not there any more")
             self._switch(previous, open_content(self.settings, self.generations, previous))
         return previous
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def _alone(self, doing: str, unchanged_since: bytes) -> Iterator[None]:
         if not self._busy.acquire(blocking=False):
-            raise SwapRefused(f"{self.__name__}: it is being swapped already")
+            raise SwapRefused(f"{self.__name__}: it is being {self._doing}; try again after that")
         try:
-            if self._content._pack_is_in_progress:
-                raise SwapRefused(f"{self.__name__}: it is being packed; try again after that")
+            self._doing, self._unchanged_since = doing, unchanged_since
+            if self._db is not None and not hasattr(self._db, "server"):
+                raise SwapRefused(f"{self.__name__}: only a ZEO server can swap it")
             yield
         finally:
             self._busy.release()
@@ -226,82 +273,103 @@ class StageStorage:
         return None if server is None else server.storages.get(self.settings.source)
 
     def _switch(self, generation: Generation | None, content: Any) -> None:
-        gate = Gate(self._db) if hasattr(self._db, "server") else None
+        """Let CONTENT, that of GENERATION, be the content; it is closed if that fails."""
         before = self._content
         try:
-            if gate is not None:
-                gate.shut(self.settings.drain_timeout_s)
-            try:
-                floor = self._prepare(generation, content)
-                self.generations.make_current(generation)
-                if gate is None:
-                    self._take(generation, content, floor)
-                else:
-                    gate.on_loop(lambda: self._replace(gate, generation, content, floor))
-            except BaseException:
-                if gate is not None and gate.locked:
-                    gate.on_loop(gate.open)
-                raise
+            if self._db is None:
+                self._become(generation, content, lambda take: take())
+            else:
+                self._switch_at_gate(generation, content)
         except BaseException:
             if self._content is not content:
                 content.close()
             raise
-        if gate is not None:
-            time.sleep(STILL_READING_S)
+        with self._readers:
+            self._readers.wait_for(lambda: not self._reading[id(before)], STILL_READING_S)
+            del self._reading[id(before)]
         before.close()
+
+    def _switch_at_gate(self, generation: Generation | None, content: Any) -> None:
+        gate = Gate(self._db)
+        gate.shut(self.settings.drain_timeout_s)
+        try:
+            self._become(generation, content, lambda take: gate.on_loop(lambda: gate.replace(take)))
+        finally:
+            if gate.locked:
+                gate.on_loop(gate.open)
+
+    def _become(
+        self, generation: Generation | None, content: Any, at_once: Callable[[Any], None]
+    ) -> None:
+        """Switch on the disk, then here; if the second fails, neither."""
+        floor = self._prepare(generation, content)
+        earlier = self.generation
+
+        def take() -> None:
+            with self._readers:
+                self._content, self.generation, self.floor = content, generation, floor
+
+        self._must_be_open()
+        try:
+            self.generations.make_current(generation)
+            at_once(take)
+        except BaseException:
+            if self._content is not content and not self._is_closed:
+                self.generations.make_current(earlier)
+            raise
+
+    def _must_be_open(self) -> None:
+        if self._is_closed:
+            raise SwapRefused(f"{self.__name__}: its server is ending")
 
     def _prepare(self, generation: Generation | None, content: Any) -> bytes:
         """Give the content to come its floor and its oids; return the floor."""
-        before = self._content
-        if before._pack_is_in_progress:
-            raise SwapRefused(f"{self.__name__}: it is being packed; try again after that")
+        self._must_be_open()
+        if z64 != self._unchanged_since < self.lastTransaction():
+            raise SwapRefused(f"{self.__name__}: it was written to this very moment")
         now = time.time()
-        newest = max(before.lastTransaction(), content.lastTransaction())
-        stamp = TimeStamp(*time.gmtime(now)[:5], now % 60).laterThan(TimeStamp(newest))
-        floor: bytes = stamp.raw()
-        top = max(u64(each._oid) for each in (before, content, self._production()) if each)
+        newest = TimeStamp(max(self.lastTransaction(), content.lastTransaction()))
+        floor: bytes = TimeStamp(*time.gmtime(now)[:5], now % 60).laterThan(newest).raw()
+        storages = (self._content, content, self._production())
+        top = max(u64(getattr(each, "_oid", z64)) for each in storages)
         first_oid = p64((top >> OID_RANGE) + 1 << OID_RANGE)
         if generation is None:
-            self.generations.note_plain(floor)
+            self.generations.note_plain(floor, first_oid)
         else:
             meta = replace(
-                generation.meta, floor=floor.hex(), first_oid=first_oid.hex(), swapped_at=now
+                generation.meta,
+                floor=floor.hex(),
+                first_oid=first_oid.hex(),
+                swapped_at=now,
+                before=PLAIN if self.generation is None else self.generation.number,
             )
             generation.write_meta(meta)
+            content.raise_floor(floor)
         content.set_max_oid(first_oid)
         marker = TransactionMetaData("zmount", "production's content took this one's place")
         content.tpc_begin(marker, floor)
         content.tpc_vote(marker)
         content.tpc_finish(marker)
-        if generation is not None:
-            content.raise_floor(floor)
-        content.registerDB(self._db)
+        if self._db is not None:
+            content.registerDB(self._db)
         if self._resolver is not None:
             content.tryToResolveConflict = self._resolver
         return floor
 
-    def _replace(
-        self, gate: Gate, generation: Generation | None, content: Any, floor: bytes
-    ) -> None:
-        """Let the content be another one, and all clients forget; in the event loop."""
-        for client in gate.clients():
-            disconnect(client)  # its transaction is undone in the content before
-        self._take(generation, content, floor)
-        self._db.invalidateCache()
-        gate.open()
+    def _give_up(self, generation: Generation) -> None:
+        """Remove a generation that did not become current."""
+        try:
+            if not self._is_closed and self.generations.current != generation:
+                remove(generation.path)
+        except (OSError, BrokenGeneration):
+            log.exception("%s: %s stays until the next start", self.__name__, generation.path)
 
-    def _take(self, generation: Generation | None, content: Any, floor: bytes) -> None:
-        self._content, self.generation, self._floor = content, generation, floor
-
-    def _remove_outdated(self) -> None:
-        current = self.generation
-        if current is not None:
-            list_dropped(self.generations.blobs, current)
-        for one in self.generations.outdated(self.settings.keep):
-            remove(one.path)
-        kept = self.generations.all()
-        if kept:
-            drop(self.generations.blobs, kept[0])
+    def _clean_up(self) -> None:
+        """Remove what is not kept any more; a failure is told in the log, and tried again."""
+        try:
+            clean_up(self.generations, self.settings.keep, self._content)
+        except (OSError, StorageError):
+            log.exception("%s: what is not needed any more is not removed", self.__name__)
 
 
 def _delegated(name: str) -> Any:
@@ -316,21 +384,3 @@ def _delegated(name: str) -> Any:
 # real functions: ZEO takes bound methods once, when a client connects
 for _name in DELEGATED.split():
     setattr(StageStorage, _name, _delegated(_name))
-
-
-def _guard_invalidations(server: Any) -> None:
-    """Let SERVER tell a client from before a swap that its cache is too old.
-
-    With ``invalidation-age`` it would read what it is to forget from the content
-    instead, which never had it.
-    """
-    unguarded = server.get_invalidations
-
-    def get_invalidations(storage_id: str, tid: bytes) -> Any:
-        storage = server.storages[storage_id]
-        if isinstance(storage, StageStorage) and tid < storage._floor:
-            return None, []
-        return unguarded(storage_id, tid)
-
-    server.get_invalidations = get_invalidations
-    server.zmount_guarded = True
