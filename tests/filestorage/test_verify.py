@@ -576,7 +576,9 @@ def test_an_index_that_lacks_an_object_is_told(tmp_path: Path) -> None:
     path = written(tmp_path / "Data.fs", *three())
     fsIndex({p64(0): 27}).save(path.stat().st_size, f"{path}.index")
 
-    assert "it does not know it" in one(verify(path)).reason
+    assert f"it does not know oid 0x1, whose last record is at byte {SECOND + 23}" in (
+        one(verify(path)).reason
+    )
 
 
 @pytest.mark.parametrize("position", [THIRD - 1, 1 << 40])

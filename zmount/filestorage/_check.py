@@ -283,3 +283,33 @@ def blobs(source, records, count, found):
                 found[blobs] = (number << DOUBTS) | kind
                 blobs += 1
     return blobs
+
+
+@cython.locals(table="unsigned long long[::1]", prefix=cython.ulonglong)
+@cython.locals(content="const unsigned char[::1]", count=cython.ulonglong, i=cython.ulonglong)
+@cython.locals(key=cython.ulonglong, last=cython.ulonglong, at=cython.ulonglong)
+@cython.locals(position=cython.ulonglong, mask=cython.ulonglong)
+def differing(table, prefix, content):
+    """Return the number of the first entry of an index's bucket that is not as in ``table``.
+
+    The number of entries: none differs. They are keys of 2 bytes, which must
+    ascend, then positions of 6 bytes; ``prefix`` is the rest of the oids.
+    """
+    count = len(content) // 8
+    mask = len(table) // 2 - 1
+    last = 0
+    i = 0
+    with cython.nogil:
+        while i < count:
+            key = (content[2 * i] << 8) | content[2 * i + 1]
+            at = 2 * count + 6 * i
+            position = (content[at] << 8) | content[at + 1]
+            position = (position << 16) | (content[at + 2] << 8) | content[at + 3]
+            position = (position << 16) | (content[at + 4] << 8) | content[at + 5]
+            if position == 0 or (i and key <= last):
+                break
+            if table[_slot(table, mask, (prefix << 16) | key) + 1] >> SHIFT != position:
+                break
+            last = key
+            i += 1
+    return i

@@ -182,6 +182,9 @@ def _ask_check(core: ModuleType) -> None:
     assert (core.dangling(table, oids, 3, other), other[0]) == (1, 1)
     told = core.adopt(table, parents, array("Q", places), oids, array("Q", [0, 2, 3]), 0, 3, other)
     assert (told, other[:2].tolist()) == ((2, 3), [places[2], places[1]])
+    bucket = b"\0\0\0\1" + _numbers(places[1])[2:] + _numbers(places[2])[2:]
+    wrong = bucket[:-1] + b"!"
+    assert [core.differing(table, 0, each) for each in (bucket, wrong)] == [2, 1]
 
 
 def _ask_index(core: ModuleType) -> None:

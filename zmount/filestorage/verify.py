@@ -15,20 +15,21 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 
 from ZODB.TimeStamp import TimeStamp
+from ZODB.utils import p64
 
 from zmount.errors import CorruptFile, StorageUnreadable
 from zmount.filestorage.blob_check import compare_blobs, list_blobs
 from zmount.filestorage.cores import chosen
 from zmount.filestorage.format import FIRST, TRANSACTION_HEADER, VOTED, oid_text
 from zmount.filestorage.holders import Holders
-from zmount.filestorage.index import SavedIndex, buckets_of, read_index, sorted_pairs
+from zmount.filestorage.index import SavedIndex, read_index, sorted_pairs
 from zmount.filestorage.objects import Table, scan
 from zmount.filestorage.record_check import Records, check_records
 from zmount.filestorage.reindex import index_path
@@ -269,26 +270,25 @@ def _inode(path: Path) -> int:
 
 def index_difference(index: SavedIndex, table: Table) -> str:
     """Return in what INDEX differs from TABLE, which has all up to its position; "": nothing."""
-    expected = dict(buckets_of(sorted_pairs(table)))
-    if expected == index.buckets:
+    core = chosen().check
+    for prefix, content in index.buckets.items():
+        number = core.differing(table.slots, int.from_bytes(prefix, "big"), content)
+        if number < len(content) // 8:
+            key = content[2 * number : 2 * number + 2]
+            oid = int.from_bytes(prefix + key, "big")
+            here, said = table.word(oid) >> core.SHIFT, index.position_of(oid)
+            if here == said:
+                return f"its entries after oid {oid_text(oid)} are not in order"
+            is_at = f"is at byte {here}" if here else "is nowhere"
+            return f"the last record of oid {oid_text(oid)} {is_at}; it says byte {said}"
+    if len(index) == table.count:
         return ""
-    right = SavedIndex(position=index.position, buckets=expected)
-    for prefix in sorted(expected.keys() | index.buckets.keys()):
-        if expected.get(prefix) == index.buckets.get(prefix):
-            continue
-        for oid in sorted({*_oids(right, prefix), *_oids(index, prefix)}):
-            here, said = right.position_of(oid), index.position_of(oid)
-            if here != said:
-                is_at = f"is at byte {here}" if here else "is nowhere"
-                says = f"it says byte {said}" if said else "it does not know it"
-                return f"the last record of oid {oid_text(oid)} {is_at}; {says}"
-    return "its entries are not in order"
-
-
-def _oids(index: SavedIndex, prefix: bytes) -> Iterator[int]:
-    content = index.buckets.get(prefix, b"")
-    for at in range(0, len(content) // 4, 2):
-        yield int.from_bytes(prefix + content[at : at + 2], "big")
+    known = index.as_fsindex()
+    pairs = sorted_pairs(table)
+    oid, place = next(
+        (pairs[at], pairs[at + 1]) for at in range(0, len(pairs), 2) if p64(pairs[at]) not in known
+    )
+    return f"it does not know oid {oid_text(oid)}, whose last record is at byte {place}"
 
 
 def table_of(path: Path) -> Table:
