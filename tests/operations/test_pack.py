@@ -15,7 +15,7 @@ from fillings import OBJECTS, fill, garbage, numbers, opened, slow_packer
 from persistent.mapping import PersistentMapping
 from ZODB.Connection import TransactionMetaData
 
-from zmount.effects.pack_history import history, history_file
+from zmount.effects.history import history, history_file
 from zmount.effects.serving import is_served
 from zmount.errors import Locked, PackFailed, UnknownName
 from zmount.operations.pack import Event, PackProgress, pack
@@ -169,7 +169,7 @@ def test_a_dry_run_says_what_the_pack_then_does_and_changes_nothing(
     said = only(packs(deployment, "a", is_dry_run=True))
 
     assert path.read_bytes() == content
-    assert not history_file(deployment.host).exists()
+    assert not history_file(deployment.host, "pack").exists()
     done = only(packs(deployment, "a"))
     assert (said.done, done.done) == ("would be packed", "packed")
     for figure in (
@@ -412,7 +412,7 @@ def test_every_pack_is_remembered_and_shown(deploy: Deploy):
     damaged.write_bytes(b"FS30" + b"\xff" * 200)
     packs(deployment, "a")
 
-    records = list(history(history_file(deployment.host)))
+    records = list(history(history_file(deployment.host, "pack")))
     assert [(each["storage"], each["result"]) for each in records] == [
         ("a", "packed"),
         ("b", "packed"),
@@ -428,7 +428,7 @@ def test_a_history_that_cannot_be_written_is_a_note_and_stops_no_pack(deploy: De
     deployment = deploy(three())
     for name in "ab":
         fill(data_fs(deployment, name))
-    history_file(deployment.host).mkdir(parents=True)
+    history_file(deployment.host, "pack").mkdir(parents=True)
 
     result = packs(deployment, "a", "b")
 

@@ -28,12 +28,14 @@ class Answer:
     """What a server said, or why it said nothing.
 
     ``clients`` holds, for a ZEO server, the number of connections of each
-    storage that it serves; None where it did not tell.
+    storage that it serves; None where it did not tell. ``status`` is that of HTTP, 0
+    where none was said.
     """
 
     is_answering: bool
     detail: str
     clients: Mapping[str, int] | None = None
+    status: int = 0
 
 
 def ask_zeo(address: Address, tls: Tls | None = None, *, timeout_s: float = 2.0) -> Answer:
@@ -57,13 +59,14 @@ def ask_zeo(address: Address, tls: Tls | None = None, *, timeout_s: float = 2.0)
         return Answer(is_answering=False, detail=_reason(error))
 
 
-def ask_http(address: Address, *, timeout_s: float = 2.0) -> Answer:
-    """Ask the HTTP server at ADDRESS for its root."""
+def ask_http(address: Address, path: str = "/", *, timeout_s: float = 2.0) -> Answer:
+    """Ask the HTTP server at ADDRESS for PATH; ``status`` is what it says of it."""
     connection = _HTTPConnection(address, timeout_s)
     try:
-        connection.request("HEAD", "/", headers={"User-Agent": "zmount"})
+        connection.request("HEAD", path, headers={"User-Agent": "zmount"})
         answer = connection.getresponse()
-        return Answer(is_answering=True, detail=f"HTTP {answer.status} {answer.reason}".rstrip())
+        said = f"HTTP {answer.status} {answer.reason}".rstrip()
+        return Answer(is_answering=True, detail=said, status=answer.status)
     except OSError as error:
         return Answer(is_answering=False, detail=_reason(error))
     except client.HTTPException as error:

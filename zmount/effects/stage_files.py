@@ -273,7 +273,7 @@ def _kept(storage: Storage, current: Generation | None) -> Iterator[Kept]:
 
 def _last_tid(path: Path) -> bytes:
     if not path.exists() or not path.stat().st_size:
-        return z64
+        return bytes(8)
     with open_source(path) as source:
         end = last_end(source)
         found: int = last_tid(source, committed_end(source) if end is None else end)

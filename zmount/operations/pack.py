@@ -19,9 +19,9 @@ from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from zmount.effects.clock import Stopwatch, now
+from zmount.effects.history import history_file, remember
 from zmount.effects.lanes import Lanes
 from zmount.effects.lock import locked
-from zmount.effects.pack_history import history_file, remember
 from zmount.effects.pack_look import size_of
 from zmount.effects.packing import Packing, garbage_kept, progress_since, report_since
 from zmount.effects.signals import terminable
@@ -174,7 +174,7 @@ class _Run:
     def _noted(self, result: Packed) -> Packed:
         """Tell of RESULT and remember it; that this fails is a note, and stops no pack."""
         if not self._wish.is_dry_run:
-            history = history_file(self._local.host)
+            history = history_file(self._local.host, "pack")
             try:
                 remember(history, result.as_json())
             except OSError as why:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from rich.console import Group, RenderableType
 
-from zmount.effects.pack_history import history_file, last_pack
+from zmount.effects.history import history_file, last_record
 from zmount.errors import UnknownName
 from zmount.render.facts import (
     Facts,
@@ -96,7 +96,7 @@ def _storages(topology: Topology, name: str) -> list[Facts]:
     """Return the facts of the storage NAME, if there is one, and of its last pack."""
     storages = [storage for storage in topology.storages if storage.name == name]
     return [
-        {**facts, "last_pack": _last_pack(last_pack(history_file(storage.host), name))}
+        {**facts, "last_pack": _last_pack(last_record(history_file(storage.host, "pack"), name))}
         for storage, facts in zip(storages, storages_facts(storages, topology), strict=True)
     ]
 

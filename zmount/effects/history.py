@@ -1,7 +1,7 @@
-"""What packs did, one line of JSON for each, the newest last.
+"""What packs and swaps did, one line of JSON for each, the newest last.
 
-``pack-history.jsonl`` in zmount's own directory. Lines are appended whole and
-under a lock, by whoever packs; a line that a full disk or a power cut halved is
+``pack-history.jsonl`` and ``swap-history.jsonl`` are in zmount's own directory. Lines are appended whole and
+under a lock, by whoever acts; a line that a full disk or a power cut halved is
 passed over by readers and closed by the next writer.
 """
 
@@ -13,18 +13,20 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from zmount.plan.manifest import STATE
 from zmount.topology.hosts import Host
 
-LARGEST = 8 * 1024 * 1024  # bytes; some ten thousand packs
+LARGEST = 8 * 1024 * 1024  # bytes; some ten thousand records
 KEPT = LARGEST // 2
 
+Kind = Literal["pack", "swap"]
 
-def history_file(host: Host) -> Path:
-    """Return where the history of HOST's storages is."""
-    return Path(host.directory / STATE / "pack-history.jsonl")
+
+def history_file(host: Host, what: Kind) -> Path:
+    """Return where it stands WHAT was done to HOST's storages."""
+    return Path(host.directory / STATE / f"{what}-history.jsonl")
 
 
 def remember(path: Path, record: dict[str, Any]) -> None:
@@ -61,7 +63,7 @@ def history(path: Path) -> Iterator[dict[str, Any]]:
             yield record
 
 
-def last_pack(path: Path, storage: str) -> dict[str, Any] | None:
+def last_record(path: Path, storage: str) -> dict[str, Any] | None:
     """Return the newest record of STORAGE in PATH; None if there is none, or none may be read."""
     try:
         return next(

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from zmount.effects import pack_history
-from zmount.effects.pack_history import history, last_pack, remember
+from zmount.effects import history as history_module
+from zmount.effects.history import history, last_record, remember
 
 
 @pytest.fixture
@@ -20,16 +20,16 @@ def path(tmp_path: Path) -> Path:
 
 def test_without_a_file_there_is_no_history(path: Path):
     assert list(history(path)) == []
-    assert last_pack(path, "a") is None
+    assert last_record(path, "a") is None
 
 
-def test_the_newest_record_of_a_storage_is_its_last_pack(path: Path):
+def test_the_newest_record_of_a_storage_is_its_last_record(path: Path):
     for number, name in enumerate(["a", "b", "a", "b", "b"]):
         remember(path, {"storage": name, "number": number})
 
-    assert last_pack(path, "a") == {"storage": "a", "number": 2}
-    assert last_pack(path, "b") == {"storage": "b", "number": 4}
-    assert last_pack(path, "c") is None
+    assert last_record(path, "a") == {"storage": "a", "number": 2}
+    assert last_record(path, "b") == {"storage": "b", "number": 4}
+    assert last_record(path, "c") is None
 
 
 @pytest.mark.parametrize("damage", [b'{"storage": "a", "num', b"\xff\xfe", b"[1, 2]\n", b"null\n"])
@@ -45,7 +45,7 @@ def test_a_damaged_line_loses_itself_and_no_other(path: Path, damage: bytes):
 
 def test_several_processes_that_write_at_once_lose_no_line(path: Path):
     script = (
-        "import sys; from pathlib import Path; from zmount.effects import pack_history as h\n"
+        "import sys; from pathlib import Path; from zmount.effects import history as h\n"
         "h.LARGEST, h.KEPT = 60_000, 30_000\n"
         "for number in range(200):\n"
         "    h.remember(Path(sys.argv[1]), {'by': sys.argv[2], 'number': number, 'x': 'y' * 50})\n"
@@ -66,8 +66,8 @@ def test_several_processes_that_write_at_once_lose_no_line(path: Path):
 def test_a_history_that_has_grown_large_keeps_its_newest_half(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(pack_history, "LARGEST", 1000)
-    monkeypatch.setattr(pack_history, "KEPT", 500)
+    monkeypatch.setattr(history_module, "LARGEST", 1000)
+    monkeypatch.setattr(history_module, "KEPT", 500)
     for number in range(100):
         remember(path, {"number": number})
 
@@ -80,7 +80,7 @@ def test_a_history_that_has_grown_large_keeps_its_newest_half(
 def test_a_history_that_may_not_be_read_is_no_obstacle_for_who_only_asks(path: Path):
     path.mkdir()
 
-    assert last_pack(path, "a") is None
+    assert last_record(path, "a") is None
 
 
 def test_a_link_in_its_place_is_not_followed(path: Path, tmp_path: Path):
