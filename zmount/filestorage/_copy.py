@@ -31,7 +31,7 @@ WRITTEN = 8  # the length of the output so far
 KEPT = 9  # records
 DROPPED = 10  # records
 CANDIDATES = 11  # words used in `blobs`
-LOST = 12  # position of a record whose back pointer leads nowhere in the output; 0: none
+LOST = 12  # position of a record whose back pointer leads to no record that is kept; 0: none
 CURSOR_FIELDS = 13
 
 BETWEEN = 0  # the phases
@@ -44,6 +44,7 @@ REACHED = 2  # as in _mark
 AFTER = 4
 MOVED = 8
 SHIFT = 4
+NOWHERE = 1  # no position of a record
 DATA_HEADER = 42
 LONGEST_PIECE = 23 + 3 * 65535  # a transaction's header; a buffer must hold it
 
@@ -128,12 +129,22 @@ def _slot(table, mask, oid):
 @cython.exceptval(check=False)
 @cython.returns(cython.ulonglong)
 @cython.locals(source="const unsigned char[::1]", pos=cython.ulonglong, back=cython.ulonglong)
+@cython.locals(oid=cython.ulonglong)
 def _holder(source, pos):
-    """Return the position of the record that holds the data of the one at ``pos``; 0: none."""
+    """Return the position of the record that holds the data of the one at ``pos``.
+
+    0: it says that there is no object; NOWHERE: a back pointer leads to no
+    earlier record of the object, which a scan does not see.
+    """
+    oid = _u64(source, pos)
     while _u64(source, pos + 34) == 0:
         back = _u64(source, pos + DATA_HEADER)
-        if back == 0 or back >= pos:
+        if back == 0:
             return 0
+        if back > pos - DATA_HEADER - 8 or pos < DATA_HEADER + 8:
+            return NOWHERE
+        if _u64(source, back) != oid or _u64(source, back + 34) > pos - back - DATA_HEADER:
+            return NOWHERE
         pos = back
     return pos
 
@@ -163,7 +174,7 @@ def _is_kept(source, pos, table, targets):
 def _may_be_blob(source, pos):
     """Whether the record's first bytes name ZODB.blob, or are compressed or encrypted."""
     pos = _holder(source, pos)
-    if pos == 0:
+    if pos <= NOWHERE:
         return False
     size = _u64(source, pos + 34)
     pos += DATA_HEADER
@@ -204,6 +215,9 @@ def _measure(source, cursor, table, targets, blobs, wants_blobs):
             cursor[KEPT] += 1
             if length == 0:
                 holder = _holder(source, pos)
+                if holder == NOWHERE:
+                    cursor[LOST] = pos
+                    break
                 if holder:
                     cursor[NEW_LENGTH] += DATA_HEADER + _u64(source, holder + 34)
                 else:

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from zmount.errors import CorruptFile
 from zmount.filestorage.cores import chosen
 from zmount.filestorage.format import FIRST, MAX_TID, new_cursor, words
 from zmount.filestorage.objects import Found, scan
@@ -159,7 +160,11 @@ class Packing:
             self.reach.flag_after(source.end, start=start)
         elif self.reach.is_more_from(start, source.end):
             raise SurveyOutdated("a later transaction refers to an object that was garbage")
-        self._copy(output, source.end)
+        try:
+            self._copy(output, source.end)
+        except CorruptFile as why:
+            # if it is not the file, it is an undo that leads to what was dropped
+            raise SurveyOutdated(str(why)) from None
         pairs = array("Q")
         for oid in self._oids(start, source.end):
             pairs.extend((oid, self.found.table.word(oid) >> chosen().mark.SHIFT))
@@ -232,7 +237,8 @@ class Packing:
             if filled:
                 output.put(filled)
             if cursor[core.LOST]:
-                raise SurveyOutdated(f"the record at {cursor[core.LOST]} undoes to a dropped one")
+                why = "its back pointer leads to no record of the object"
+                raise CorruptFile(self.source.path, cursor[core.LOST], why)
             if cursor[core.PHASE] == core.BETWEEN and cursor[core.POSITION] >= end:
                 return
             self.progress("copy", cursor[core.POSITION], end)
