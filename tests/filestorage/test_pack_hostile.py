@@ -39,7 +39,7 @@ from histories import (
 )
 from hypothesis import HealthCheck, given, note, settings
 from hypothesis import strategies as st
-from pack_rule import read
+from pack_rule import FIRST, read
 from packers import IS_STOCK, packer_here
 from ZODB.Connection import TransactionMetaData
 from ZODB.FileStorage.FileStorage import FileStorageError
@@ -333,6 +333,23 @@ class Worker:
         return found
 
 
+@pytest.mark.skipif(IS_STOCK, reason="stock has no engine")
+@pytest.mark.parametrize("core", ["plain", "compiled"])
+def test_a_back_pointer_into_the_middle_of_something_is_damage(writer: Writer, core: str) -> None:
+    # what lies there may look like a length: as one of pickles that go on for ever
+    text = writer.path.read_bytes()
+    path = writer.path.with_name("damaged.fs")
+    starts = {record.position for record in read(writer.path)}
+    undo = [record for record in read(writer.path) if record.back][-1]
+    with Worker(core) as worker:
+        for back in set(range(FIRST, undo.position, 5)) - starts:
+            path.write_bytes(damaged(text, [("put", undo.position + 42, back.to_bytes(8, "big"))]))
+            for after in (writer.number, writer.number - 2):  # before the pack time, after it
+                for gc in (True, False):
+                    said = worker.pack(path, stop_after(after), gc)
+                    assert "damaged at byte" in said["error"], (back, after, gc)
+
+
 def interesting_places(path: Path) -> list[int]:
     """Return where lengths, positions, oids, tids and pickles begin."""
     places = [0]
@@ -341,6 +358,7 @@ def interesting_places(path: Path) -> list[int]:
         places.append(transaction.end)
         for each in transaction.records:
             places += [each.position + plus for plus in (0, 8, 16, 24, 32, 34, 42, 44, 60)]
+            places += [each.position + 42] * 20 * bool(each.back)  # worth more than others
     return places
 
 
