@@ -342,7 +342,7 @@ def test_a_back_pointer_into_the_middle_of_something_is_damage(writer: Writer, c
     starts = {record.position for record in read(writer.path)}
     undo = [record for record in read(writer.path) if record.back][-1]
     with Worker(core) as worker:
-        for back in set(range(FIRST, undo.position, 5)) - starts:
+        for back in set(range(FIRST, undo.position, 11)) - starts:
             path.write_bytes(damaged(text, [("put", undo.position + 42, back.to_bytes(8, "big"))]))
             for after in (writer.number, writer.number - 2):  # before the pack time, after it
                 for gc in (True, False):
