@@ -8,7 +8,7 @@ user and root are heard: whoever reaches the ZEO server over a network is not.
 
     {"call": "swap", "mode": ""}     -> {"phase": "blobs", "done": 3, "total": 8} ...
                                         {"result": {...}}
-    {"call": "undo"}, {"call": "status"}
+    {"call": "undo"}, {"call": "facts"}, {"call": "status"}, which also counts changes
                                      -> {"error": "...", "kind": "SwapRefused"}
 """
 

@@ -11,13 +11,12 @@ import json
 import logging
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 from zc.lockfile import LockError
 from ZODB.POSException import StorageError
 
-from zmount.server.section import configured
+from zmount.server.section import settings_of
 from zmount.server.serving import built_facts, unchanged_since
 from zmount.server.stage import StageStorage
 
@@ -38,10 +37,7 @@ def main() -> None:
 
 def _done(conf: str, request: dict[str, Any]) -> dict[str, Any]:
     start = time.perf_counter()
-    settings = configured(conf)
-    if not settings.path.exists() and not any(Path(settings.generations).glob("gen-*")):
-        pass  # a stage that was never opened: its plain file is made empty
-    stage = StageStorage(settings)
+    stage = StageStorage(settings_of(conf))
     try:
         since = unchanged_since(request)
         if request["call"] == "undo":

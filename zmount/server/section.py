@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from importlib import import_module
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from ZODB.config import BaseConfig
+import ZConfig
+from ZODB.config import BaseConfig, getStorageSchema
 
 from zmount.server.serving import ServedStage
 from zmount.server.settings import MODES, StageSettings
@@ -28,7 +30,12 @@ class Stage(BaseConfig):  # type: ignore[misc]
     """Opens what the section says."""
 
     def open(self) -> Any:
-        """Open the storage."""
+        """Open the storage, to be served."""
+        return ServedStage(self.settings)
+
+    @property
+    def settings(self) -> StageSettings:
+        """What the section says."""
         section = self.config
         path = Path(section.path).absolute()
         generations = section.generations or path.parent / "generations"
@@ -38,21 +45,29 @@ class Stage(BaseConfig):  # type: ignore[misc]
             "pack_keep_old": section.pack_keep_old,
             "quota": section.quota,
         }
-        return ServedStage(
-            StageSettings(
-                name=self.name or "stage",
-                path=path,
-                blob_dir=_path(section.blob_dir),
-                generations=Path(generations).absolute(),
-                source=section.source or "",
-                source_path=Path(section.source_path).absolute(),
-                source_blob_dir=_path(section.source_blob_dir),
-                mode=section.mode,
-                keep=section.keep,
-                drain_timeout_s=section.drain_timeout,
-                options=tuple(options.items()),
-            )
+        return StageSettings(
+            name=self.name or "stage",
+            path=path,
+            blob_dir=_path(section.blob_dir),
+            generations=Path(generations).absolute(),
+            source=section.source or "",
+            source_path=Path(section.source_path).absolute(),
+            source_blob_dir=_path(section.source_blob_dir),
+            mode=section.mode,
+            keep=section.keep,
+            drain_timeout_s=section.drain_timeout,
+            options=tuple(options.items()),
         )
+
+
+def settings_of(conf: str) -> StageSettings:
+    """Return what CONF says: a ``<stage>`` section after its ``%import``.
+
+    :raises ZConfig.ConfigurationError: it is none
+    """
+    config, _ = ZConfig.loadConfigFile(getStorageSchema(), StringIO(conf))
+    found: StageSettings = config.storage.settings
+    return found
 
 
 def _packer(text: str) -> Any:

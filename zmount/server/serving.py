@@ -47,7 +47,12 @@ class ServedStage(StageStorage):
             answer({"result": result})
 
     def _called(self, request: dict[str, Any], answer: Answer) -> dict[str, Any]:
-        calls = {"swap": self._swap, "undo": self._undo, "status": self._status}
+        calls = {
+            "swap": self._swap,
+            "undo": self._undo,
+            "facts": self._facts,
+            "status": self._status,
+        }
         wanted = request.get("call") if isinstance(request, dict) else None
         if wanted not in calls:
             raise SwapRefused(f"there are the calls {', '.join(calls)}, not {wanted!r}")
@@ -61,11 +66,14 @@ class ServedStage(StageStorage):
         def progress(phase: str, done: int, total: int) -> None:
             answer({"phase": phase, "done": done, "total": total})
 
-        built = self.swap(str(request.get("mode", "")), progress, _unchanged_since(request))
+        built = self.swap(str(request.get("mode", "")), progress, unchanged_since(request))
         return {**self.facts(), **built_facts(built), "seconds": time.perf_counter() - start}
 
     def _undo(self, request: dict[str, Any], answer: Answer) -> dict[str, Any]:
-        self.undo_swap(_unchanged_since(request))
+        self.undo_swap(unchanged_since(request))
+        return self.facts()
+
+    def _facts(self, request: dict[str, Any], answer: Answer) -> dict[str, Any]:
         return self.facts()
 
     def _status(self, request: dict[str, Any], answer: Answer) -> dict[str, Any]:
@@ -105,7 +113,8 @@ class ServedStage(StageStorage):
         }
 
 
-def _unchanged_since(request: dict[str, Any]) -> bytes:
+def unchanged_since(request: dict[str, Any]) -> bytes:
+    """Return the last transaction that who made REQUEST knows of; z64: never mind."""
     try:
         return bytes.fromhex(request.get("unchanged_since", "")) or z64
     except (TypeError, ValueError):
