@@ -39,6 +39,7 @@ COMMANDS = {
     "stop": "Stop instances, then ZEO servers, cleanly.",
     "restart": "Stop and start again.",
     "status": "Show what runs, where, since when and how large.",
+    "swap-stage": "Let a site's staging show what production holds now.",
     "pack": "Drop old revisions and garbage from storages, in use or not.",
     "index": "Build the index that lets a storage open at once.",
     "verify": "Say whether storages are sound, in use or not.",

@@ -26,6 +26,12 @@ def storage_names(ctx: click.Context, param: click.Parameter, incomplete: str) -
     return _beginning(incomplete, names)
 
 
+def site_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the sites whose names begin with INCOMPLETE."""
+    topology = _topology(ctx)
+    return _beginning(incomplete, [] if topology is None else [s.name for s in topology.sites])
+
+
 def all_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Return everything that has a name in the topology and begins with INCOMPLETE."""
     topology = _topology(ctx)

@@ -59,11 +59,11 @@ def ask_zeo(address: Address, tls: Tls | None = None, *, timeout_s: float = 2.0)
         return Answer(is_answering=False, detail=_reason(error))
 
 
-def ask_http(address: Address, path: str = "/", *, timeout_s: float = 2.0) -> Answer:
-    """Ask the HTTP server at ADDRESS for PATH; ``status`` is what it says of it."""
+def ask_http(address: Address, path: str = "", *, timeout_s: float = 2.0) -> Answer:
+    """Ask the HTTP server at ADDRESS for PATH, or for the head of its root."""
     connection = _HTTPConnection(address, timeout_s)
     try:
-        connection.request("HEAD", path, headers={"User-Agent": "zmount"})
+        connection.request("GET" if path else "HEAD", path or "/", headers={"User-Agent": "zmount"})
         answer = connection.getresponse()
         said = f"HTTP {answer.status} {answer.reason}".rstrip()
         return Answer(is_answering=True, detail=said, status=answer.status)

@@ -15,7 +15,11 @@ def writer(data_fs: Path) -> Owner | None:
     The lock is the kernel's (zc.lockfile): a lock file that a dead process left
     behind does not count. Nothing is created.
     """
-    path = data_fs.with_name(data_fs.name + ".lock")
+    return holder(data_fs.with_name(data_fs.name + ".lock"))
+
+
+def holder(path: Path) -> Owner | None:
+    """Return the process that holds the lock file PATH, or None if nobody does."""
     try:
         with path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -1,8 +1,8 @@
 """What packs and swaps did, one line of JSON for each, the newest last.
 
-``pack-history.jsonl`` and ``swap-history.jsonl`` are in zmount's own directory. Lines are appended whole and
-under a lock, by whoever acts; a line that a full disk or a power cut halved is
-passed over by readers and closed by the next writer.
+``pack-history.jsonl`` and ``swap-history.jsonl`` are in zmount's own directory. Lines
+are appended whole and under a lock, by whoever acts; a line that a full disk or a
+power cut halved is passed over by readers and closed by the next writer.
 """
 
 from __future__ import annotations

@@ -148,7 +148,7 @@ class RawRoot:
                 database = self._databases.get(holder)
                 if database is None:
                     return Spot(holder=holder, ends_at=walked, is_known=False)
-                folder = _object_at(database, point)
+                folder = object_at(database, point)
         if folder is None:
             return Spot(holder=holder, ends_at=walked or "/")
         value = entry(database, folder, names[-1])
@@ -169,7 +169,7 @@ class RawRoot:
         if mount is None or point is None:
             return False
         database = self._databases.get(mount.name)
-        return None if database is None else _object_at(database, point) is not None
+        return None if database is None else object_at(database, point) is not None
 
     def has_users(self) -> bool | None:
         """True unless the root's user folder is one of Zope's own and is empty.
@@ -237,7 +237,11 @@ def content_at(database: RawDatabase, point: MountPoint) -> Content:
     return Content(state="ok", class_name=folder.class_name)
 
 
-def _object_at(database: RawDatabase, point: MountPoint) -> Record | None:
+def object_at(database: RawDatabase, point: MountPoint) -> Record | None:
+    """Return the object that POINT shows of DATABASE; None: there is none.
+
+    :raises StorageUnreadable: a record is damaged
+    """
     record = database.referred(database.root().get(point.root))
     for name in _names(point.real):
         if record is None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from pathlib import Path
+from typing import Any
 
 from ZODB.FileStorage import FileStorage
 from ZODB.FileStorage.FileStorage import FileStorageError, FileStorageFormatError
@@ -21,6 +22,7 @@ from zmount.errors import StorageUnreadable
 from zmount.topology.addresses import Address, parse_address
 from zmount.topology.instances import Replica
 from zmount.topology.mounts import Mount
+from zmount.topology.storages import Storage
 from zmount.topology.zeo import ZeoServer
 
 MOST_OPEN = 32
@@ -86,12 +88,8 @@ class RawDatabases:
         return database
 
     def _opened(self, mount: Mount) -> RawDatabase | None:
-        path = data_fs(mount, self._replica)
-        if path is not None:
-            stage = open_stage(mount.storage) if mount.storage.stage is not None else None
-            if stage is not None:
-                return RawDatabase(stage, mount.storage.name)
-            return _open_file(path, mount.storage.name)
+        if data_fs(mount, self._replica) is not None:
+            return RawDatabase(open_files(mount.storage), mount.storage.name)
         if mount.storage.server is None or is_in_memory(mount):
             return None
         addresses = _addresses(mount, mount.storage.server, self._replica)
@@ -119,11 +117,21 @@ def data_fs(mount: Mount, replica: Replica) -> Path | None:
     return Path(storage.data_fs)
 
 
-def _open_file(path: Path, name: str) -> RawDatabase:
+def open_files(storage: Storage) -> Any:
+    """Open what STORAGE shows from its files, to be read; None: it holds nothing yet.
+
+    :raises StorageUnreadable: they are no FileStorage, or may not be read
+    """
+    assert storage.data_fs is not None
+    stage = open_stage(storage) if storage.stage is not None else None
+    return _open_file(Path(storage.data_fs), storage.name) if stage is None else stage
+
+
+def _open_file(path: Path, name: str) -> Any:
     try:
         if not path.exists() or path.stat().st_size == 0:
-            return RawDatabase(None, name)
-        return RawDatabase(FileStorage(str(path), read_only=True), name)
+            return None
+        return FileStorage(str(path), read_only=True)
     except FileStorageFormatError:  # it says no more than the path
         raise StorageUnreadable(
             f"storage {name}: {path} is no FileStorage", hint="restore it from a backup"

@@ -19,7 +19,14 @@ from zmount.errors import StorageUnreadable
 from zmount.filestorage.source import committed_end, last_end, last_tid, open_source
 from zmount.filestorage.transactions import Transaction, oids_of, transactions
 from zmount.server.frozen import FrozenFile, NotFrozen
-from zmount.server.generations import PLAIN, Generation, Generations, Meta, pinned_bytes
+from zmount.server.generations import (
+    PLAIN,
+    BrokenGeneration,
+    Generation,
+    Generations,
+    Meta,
+    pinned_bytes,
+)
 from zmount.topology.storages import Storage
 
 MOST_TOLD = 20  # the last changes that are told one by one
@@ -68,8 +75,9 @@ class StageState:
 
     ``base_tid`` is production's last transaction in it, which was of ``source``;
     ``swapped_at`` (seconds since 1970) is when it took its place, ``floor`` the tid
-    of that. ``last_tid`` is the newest transaction. ``files`` hold it all, the one
-    that is written to last; ``size_bytes`` is theirs as far as they count,
+    of that; ``before`` is what an undo brings back. ``last_tid`` is the newest
+    transaction. ``files`` hold it all, the one that is written to last, the first up
+    to byte ``base_end``; ``size_bytes`` is theirs as far as they count,
     ``pinned_bytes`` what only this content takes of the disk.
     """
 
@@ -78,12 +86,14 @@ class StageState:
     last_tid: bytes = z64
     floor: bytes = z64
     base_tid: bytes = z64
+    base_end: int = 0
     mode: str = ""
     source: str = ""
     swapped_at: float = 0.0
     size_bytes: int = 0
     pinned_bytes: int = 0
     kept: tuple[Kept, ...] = ()
+    before: Kept | None = None
 
     @property
     def is_plain(self) -> bool:
@@ -136,15 +146,17 @@ def stage_state(storage: Storage) -> StageState:
         return StageState(
             generation=current.number,
             files=(current.base, current.changes),
-            last_tid=max(_last_tid(current.changes), bytes.fromhex(meta.floor)),
+            last_tid=max(last_tid_of(current.changes), bytes.fromhex(meta.floor)),
             floor=bytes.fromhex(meta.floor),
             base_tid=bytes.fromhex(meta.base_tid),
+            base_end=meta.base_end,
             mode=meta.mode,
             source=meta.source,
             swapped_at=meta.swapped_at,
             size_bytes=meta.base_end + changes_size,
             pinned_bytes=pinned_bytes(current),
             kept=kept,
+            before=_before(storage, kept),
         )
 
 
@@ -171,6 +183,19 @@ def changes_on(storage: Storage) -> Changes:
         return Changes(objects=len(oids), transactions=count, last=tuple(last))
 
 
+def last_tid_of(path: Path) -> bytes:
+    """Return the last transaction in the data file PATH; z64 if there is none.
+
+    :raises StorageUnreadable: it cannot be read, or is damaged
+    """
+    if not path.exists() or not path.stat().st_size:
+        return bytes(8)
+    with open_source(path) as source:
+        end = last_end(source)
+        found: int = last_tid(source, committed_end(source) if end is None else end)
+    return found.to_bytes(8, "big")
+
+
 def is_of_people(transaction: Transaction) -> bool:
     """True if TRANSACTION is none that zmount or ZODB makes by itself."""
     return not transaction.description.startswith(_OWN)
@@ -194,6 +219,11 @@ class RawStage:
         storage = self._changes if oid in self._changes._index else self.base
         found: tuple[bytes, bytes, bytes | None] | None = storage.loadBefore(oid, tid)
         return found
+
+    def lastTransaction(self) -> bytes:
+        """Return the newest transaction's tid, at least that of the swap."""
+        last: bytes = self._changes.lastTransaction()
+        return max(last, bytes.fromhex(self._meta.floor))
 
     def close(self) -> None:
         """Close the files."""
@@ -239,12 +269,23 @@ def _plain(storage: Storage, kept: tuple[Kept, ...]) -> StageState:
     return StageState(
         generation=PLAIN,
         files=(path,),
-        last_tid=max(_last_tid(path), floor),
+        last_tid=max(last_tid_of(path), floor),
         floor=floor,
         size_bytes=size,
         pinned_bytes=size,
         kept=kept,
+        before=_before(storage, kept) if any(floor) else None,
     )
+
+
+def _before(storage: Storage, kept: tuple[Kept, ...]) -> Kept | None:
+    """Return which of those KEPT an undo brings back."""
+    try:
+        previous = generations_of(storage).previous()
+    except BrokenGeneration:
+        return None  # it is not kept any more
+    number = PLAIN if previous is None else previous.number
+    return next((each for each in kept if each.generation == number), None)
 
 
 def _kept(storage: Storage, current: Generation | None) -> Iterator[Kept]:
@@ -271,19 +312,16 @@ def _kept(storage: Storage, current: Generation | None) -> Iterator[Kept]:
                 continue  # it is just being removed
 
 
-def _last_tid(path: Path) -> bytes:
-    if not path.exists() or not path.stat().st_size:
-        return bytes(8)
-    with open_source(path) as source:
-        end = last_end(source)
-        found: int = last_tid(source, committed_end(source) if end is None else end)
-    return found.to_bytes(8, "big")
-
-
 def _change(transaction: Transaction, objects: int) -> Change:
     return Change(
         tid=transaction.tid,
-        user=transaction.user,
-        description=transaction.description,
+        user=_user(transaction.user),
+        description=transaction.description.strip(),
         objects=objects,
     )
+
+
+def _user(said: str) -> str:
+    """Return the name in what Zope notes: the path of his folder, and the user; "" for nobody."""
+    name = said.rpartition(" ")[2]
+    return "" if name in ("None", "Anonymous") else name

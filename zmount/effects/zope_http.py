@@ -69,6 +69,14 @@ class ZopeClient:
         request = urllib.request.Request(f"{self.base}{panel}/manage_pack", data=data)
         self._open(request, timeout_s=None)
 
+    def minimize(self, database: str) -> None:
+        """Let all threads forget the objects of DATABASE, one of Zope's, that they hold.
+
+        :raises ProcessFailed: the answer is an error, or there is none
+        """
+        panel = f"/Control_Panel/Database/{urllib.parse.quote(database)}"
+        self.post(f"{panel}/manage_minimize", value="1")
+
     def _open(self, request: urllib.request.Request, *, timeout_s: float | None = 60) -> str:
         try:
             with self._opener.open(request, timeout=timeout_s) as answer:

@@ -1,4 +1,4 @@
-"""The configuration that opens a storage in order to pack it."""
+"""The configuration that opens a storage in order to pack or to swap it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from zmount.topology.sections import RawSection
 from zmount.topology.storages import Storage
 
 
-def pack_conf(storage: Storage, *, gc: bool) -> str:
+def pack_conf(storage: Storage, *, gc: bool, name: str = "") -> str:
     """Return what ``ZODB.config.storageFromString`` reads, for a STORAGE that is down.
 
     It is what the server opens but for two keys: without GC, pack-gc is off;
@@ -24,7 +24,7 @@ def pack_conf(storage: Storage, *, gc: bool) -> str:
         options=_changed(storage.options, gc),
         backend=None if storage.backend is None else _inside(storage.backend, gc),
     )
-    storage_section(text, changed, name="")
+    storage_section(text, changed, name=name)
     return str(text)
 
 

@@ -1,0 +1,114 @@
+"""How a swap's plan and result look to an administrator, and what a stage shows."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+
+from rich.filesize import decimal
+from rich.text import Text
+
+from zmount.effects.stage_files import Changes, Kept
+from zmount.operations.swap_plan import SwapPlan, counted
+from zmount.operations.swap_stage import Swapped
+from zmount.tids import tid_text
+
+MOST_SHOWN = 5  # changes, the latest
+
+
+def plan_text(plan: SwapPlan) -> Text:
+    """Return what PLAN would do."""
+    seen, site = plan.seen, plan.site
+    text = Text()
+    text.append(site.name, "bold")
+    if plan.wish.undoes:
+        before = "nothing" if plan.back_to is None else _content(plan.back_to)
+        text.append(f": {seen.staging.name} gets back {before}\n")
+    else:
+        text.append(f": {seen.staging.name} becomes what {site.production.name} is\n")
+        text.append(
+            f"  production: {decimal(seen.production_bytes)}, "
+            f"last written {tid_text(seen.production_tid)}\n"
+        )
+    text.append(f"  staging:    {'; '.join(_staging(plan))}\n")
+    text.append_text(_changes(plan.drops))
+    if not plan.wish.undoes:
+        text.append(f"  by a {plan.mode}{_why(plan)}: {_room(plan)}\n")
+    if seen.way == "files":
+        text.append("  no server runs: the files alone are changed\n")
+    text.rstrip()
+    return text
+
+
+def result_text(result: Swapped) -> Text:
+    """Return what became of a site; nothing of one that was only planned."""
+    text = Text()
+    if result.state is None or result.plan is None:
+        return text
+    state, name = result.state, result.plan.seen.staging.name
+    colour = "red" if result.error is not None else "green"
+    text.append(f"{result.site.name}: ", "bold")
+    text.append(result.done, colour)
+    what = "shows its file from before the first swap"
+    if not state.is_plain:
+        what = f"shows {result.site.production.name} of {tid_text(state.base_tid)}"
+    text.append(f" in {_seconds(result.seconds)}: {name} {what}\n")
+    for sight in result.sights:
+        mark = {True: "", False: "wrong: ", None: "down: "}[sight.is_right]
+        colour = {True: "", False: "red", None: "yellow"}[sight.is_right]
+        text.append(f"  {sight.name}{sight.path}: {mark}{sight.said}\n", colour)
+    for note in result.notes:
+        text.append(f"  {note}\n", "yellow")
+    text.rstrip()
+    return text
+
+
+def _staging(plan: SwapPlan) -> Iterator[str]:
+    state = plan.seen.state
+    yield f"last written {tid_text(state.last_tid)}"
+    if state.is_plain:
+        yield "its own file" if any(state.floor) else "its own file, never swapped"
+    else:
+        yield f"production's content of {tid_text(state.base_tid)} since {_time(state.swapped_at)}"
+
+
+def _changes(changes: Changes) -> Text:
+    text = Text()
+    if not changes.transactions:
+        text.append("  changed:    nothing\n")
+        return text
+    text.append(f"  changed:    {counted(changes)}\n", "yellow")
+    for each in changes.last[-MOST_SHOWN:]:
+        what = f" {each.description.splitlines()[0]}" if each.description else ""
+        number = "1 object" if each.objects == 1 else f"{each.objects} objects"
+        text.append(f"    {tid_text(each.tid)} {each.user or 'anonymous'}: {number}{what}\n", "dim")
+    if len(changes.last) > MOST_SHOWN or changes.transactions > len(changes.last):
+        more = changes.transactions - min(MOST_SHOWN, len(changes.last))
+        text.append(f"    and {more:,} before\n", "dim")
+    return text
+
+
+def _content(kept: Kept) -> str:
+    if not any(kept.base_tid):
+        return "its own file from before the first swap"
+    return f"production's content of {tid_text(kept.base_tid)}"
+
+
+def _why(plan: SwapPlan) -> str:
+    return f" ({plan.why_copied})" if plan.why_copied else ""
+
+
+def _room(plan: SwapPlan) -> str:
+    free = decimal(plan.seen.volumes.free_bytes)
+    needed = plan.needed_bytes
+    if needed is None:
+        return f"more than {decimal(plan.seen.production_bytes)} needed, {free} free"
+    return f"{decimal(needed)} needed, {free} free"
+
+
+def _time(seconds: float) -> str:
+    return dt.datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def _seconds(seconds: float) -> str:
+    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"

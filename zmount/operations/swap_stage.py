@@ -1,0 +1,240 @@
+"""Replace the content of sites' staging by production's, or put back what was there before.
+
+1. observe: what do both storages hold, and has staging changes of its own?
+2. plan:    refuse to drop changes that nobody gave up; is there room?
+3. apply:   the ZEO server makes a new generation and switches to it, under its
+            clients; where no server runs, a process of ours does, on the files.
+4. verify:  a fresh client reads production's moment through staging, and the
+            instances that mount it answer.
+5. remember: a line in the history for each.
+
+One site's failure does not stop the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
+
+from zmount.effects.clock import Stopwatch, now
+from zmount.effects.history import history_file, remember
+from zmount.effects.stage_files import StageState, stage_state
+from zmount.effects.stages import Offline, tell_server
+from zmount.errors import SwapFailed, ZMountError
+from zmount.operations.local_processes import LocalProcesses
+from zmount.operations.swap_look import chosen_sites, look
+from zmount.operations.swap_plan import (
+    SwapPlan,
+    SwapWish,
+    changes_json,
+    must_be_told,
+    plan_swap,
+    refusal_of_changes,
+    state_json,
+)
+from zmount.operations.swap_verify import (
+    Sight,
+    instances_see,
+    must_show_moment,
+    refuse_blindness,
+)
+from zmount.render.pack_conf import pack_conf
+from zmount.topology.hosts import Host
+from zmount.topology.sites import Site
+from zmount.topology.topology import Topology
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Swapped:
+    """What became of ``site``.
+
+    ``plan`` is None where not even that could be made; ``state`` is what staging shows
+    now, None where nothing was done. ``told`` is what the server said of how it did it.
+    ``sights`` are the instances that mount it, as they see it.
+    """
+
+    site: Site
+    plan: SwapPlan | None = None
+    at: float = 0.0
+    seconds: float = 0.0
+    state: StageState | None = None
+    told: dict[str, Any] = field(default_factory=dict)
+    sights: tuple[Sight, ...] = ()
+    error: ZMountError | None = None
+    notes: tuple[str, ...] = ()
+
+    @property
+    def done(self) -> str:
+        """In a word or two."""
+        if self.error is not None:
+            return "failed" if self.state is not None else "refused"
+        if self.state is None:
+            return "planned"
+        return "undone" if self.plan is not None and self.plan.wish.undoes else "swapped"
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain values; sizes are in bytes."""
+        return {
+            "site": self.site.name,
+            "storage": self.site.staging.name if self.site.staging is not None else None,
+            "done": self.done,
+            "plan": None if self.plan is None else self.plan.as_json(),
+            "at": self.at or None,
+            "seconds": round(self.seconds, 3),
+            "staging": None if self.state is None else state_json(self.state, None),
+            "why_copied": self.told.get("why_copied") or None,
+            "blobs_taken": self.told.get("blobs_taken"),
+            "production_locked_s": self.told.get("production_locked_s"),
+            "instances": [each.as_json() for each in self.sights],
+            "notes": list(self.notes),
+            "error": None if self.error is None else str(self.error),
+            "hint": None if self.error is None else self.error.hint,
+        }
+
+
+Event: TypeAlias = "SwapPlan | tuple[str, str, int, int] | Swapped"
+Watcher: TypeAlias = Callable[[Event], None]
+"""Is told each plan, how far a swap is (site, phase, done, in all), and what became of it."""
+Ask: TypeAlias = Callable[[SwapPlan], bool]
+"""Asks the operator whether the changes that a plan drops may go."""
+
+
+def swap_stage(
+    topology: Topology, host: Host, wish: SwapWish, watch: Watcher, ask: Ask | None = None
+) -> tuple[Swapped, ...]:
+    """Do what is WISHed on HOST; what fails is in the result, not raised.
+
+    Without ASK, a script's changes on staging are never dropped unasked.
+
+    :raises UnknownName: there is no such site on HOST
+    :raises SwapRefused: there is no site to swap
+    """
+    local = LocalProcesses(topology=topology, host=host)
+    planned = [_planned(site, local, wish) for site in chosen_sites(local, wish)]
+    for each in planned:
+        if each.plan is not None:
+            watch(each.plan)
+    asked = planned if wish.is_dry_run else [_allowed(each, ask) for each in planned]
+    results = []
+    for each in asked:
+        if each.error is None and each.plan is not None and not wish.is_dry_run:
+            each = _carried_out(each.plan, local, watch)
+        watch(each)
+        results.append(each)
+    return tuple(results)
+
+
+def refuse_failures(results: tuple[Swapped, ...]) -> None:
+    """Raise what went wrong, if anything did.
+
+    :raises ZMountError: the one failure as it was, or several in lines of their own
+    """
+    errors = [each.error for each in results if each.error is not None]
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        names = ", ".join(each.site.name for each in results if each.error is not None)
+        lines = [f"{error}" + (f"\n  try: {error.hint}" if error.hint else "") for error in errors]
+        raise SwapFailed(
+            f"{len(errors)} of {len(results)} were not swapped: {names}\n" + "\n".join(lines)
+        )
+
+
+def _planned(site: Site, local: LocalProcesses, wish: SwapWish) -> Swapped:
+    try:
+        plan = plan_swap(look(site, local), wish)
+    except ZMountError as why:
+        return Swapped(site=site, error=why)
+    return Swapped(site=site, plan=plan, error=plan.error)
+
+
+def _allowed(planned: Swapped, ask: Ask | None) -> Swapped:
+    """Return what is PLANNED, refused where changes would go that nobody gave up."""
+    plan = planned.plan
+    if planned.error is not None or plan is None or not must_be_told(plan):
+        return planned
+    if ask is not None and ask(plan):
+        return planned
+    return Swapped(site=planned.site, plan=plan, error=refusal_of_changes(plan))
+
+
+def _carried_out(plan: SwapPlan, local: LocalProcesses, watch: Watcher) -> Swapped:
+    """Swap, verify, remember."""
+    stopwatch, at = Stopwatch(), now()
+    try:
+        told = _told(plan, local, watch)
+    except ZMountError as why:
+        result = Swapped(site=plan.site, plan=plan, at=at, seconds=stopwatch.seconds, error=why)
+        return _remembered(result, local)
+    seconds = stopwatch.seconds
+    error: ZMountError | None = None
+    sights: tuple[Sight, ...] = ()
+    state = plan.seen.state
+    try:
+        state = stage_state(plan.seen.staging)
+        must_show_moment(plan.site, state, local)
+        sights = instances_see(plan.site, plan.seen.oids, local)
+        refuse_blindness(sights)
+    except ZMountError as why:
+        error = why
+    result = Swapped(
+        site=plan.site,
+        plan=plan,
+        at=at,
+        seconds=seconds,
+        state=state,
+        told=told,
+        sights=sights,
+        error=error,
+    )
+    return _remembered(result, local)
+
+
+def _told(plan: SwapPlan, local: LocalProcesses, watch: Watcher) -> dict[str, Any]:
+    """Let staging be swapped by whoever can; return what he says of it.
+
+    If changes on staging may not go, those that came since they were counted may not, either.
+    """
+    staging, wish = plan.seen.staging, plan.wish
+    request = {"call": "undo" if wish.undoes else "swap", "mode": wish.mode}
+    if not plan.drops.transactions:
+        request["unchanged_since"] = plan.seen.state.last_tid.hex()
+
+    def progress(phase: str, done: int, total: int) -> None:
+        watch((plan.site.name, phase, done, total))
+
+    if plan.seen.way == "ZEO":
+        return tell_server(staging, request, progress)
+    offline = Offline(
+        storage=staging,
+        conf=pack_conf(staging, gc=True, name=staging.zeo_name),
+        process=local.openers[staging.name],
+    )
+    return offline.tell(request, progress)
+
+
+def _remembered(result: Swapped, local: LocalProcesses) -> Swapped:
+    """Write a line of history; that this fails is a note, and no failure of the swap."""
+    history = history_file(local.host, "swap")
+    plan = result.plan
+    record = {
+        "storage": result.site.staging.name if result.site.staging is not None else None,
+        "site": result.site.name,
+        "started": result.at,
+        "seconds": round(result.seconds, 3),
+        "result": result.done,
+        "generation": None if result.state is None else result.state.generation,
+        "production_tid": None if result.state is None else result.state.base_tid.hex(),
+        "mode": None if result.state is None else result.state.mode,
+        "way": None if plan is None else plan.seen.way,
+        "from_generation": None if plan is None else plan.seen.state.generation,
+        "dropped": None if plan is None else changes_json(plan.drops),
+        "error": None if result.error is None else str(result.error),
+    }
+    try:
+        remember(history, record)
+    except OSError as why:
+        note = f"{history} cannot be written: {why.strerror}"
+        return replace(result, notes=(*result.notes, note))
+    return result
