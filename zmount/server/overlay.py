@@ -17,16 +17,16 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ZODB.FileStorage import FileStorage
-from ZODB.POSException import ConflictError, POSKeyError
+from ZODB.POSException import ConflictError, POSKeyError, StorageTransactionError
 from ZODB.TimeStamp import TimeStamp
 from ZODB.utils import load_current, p64, u64, z64
 
 from zmount.filestorage.packer import pack as packer
+from zmount.server.changes_file import ChangesFile
 from zmount.server.frozen import FrozenFile, least_oid
 
 
-class Overlay(FileStorage):  # type: ignore[misc]
+class Overlay(ChangesFile):
     """Changes in the file PATH over BASE.
 
     :param floor: no transaction here is older, and the storage says that its
@@ -194,6 +194,8 @@ class Overlay(FileStorage):  # type: ignore[misc]
     def store(
         self, oid: bytes, oldserial: bytes, data: bytes, version: str, transaction: Any
     ) -> None:
+        if transaction is not self._transaction:
+            raise StorageTransactionError(self, transaction)
         if self._is_in_base(oid):
             try:
                 committed = self.base.getTid(oid)
@@ -205,6 +207,8 @@ class Overlay(FileStorage):  # type: ignore[misc]
         super().store(oid, oldserial, data, version, transaction)
 
     def deleteObject(self, oid: bytes, oldserial: bytes, transaction: Any) -> None:
+        if transaction is not self._transaction:
+            raise StorageTransactionError(self, transaction)
         if not self._is_in_base(oid):
             super().deleteObject(oid, oldserial, transaction)
             return
