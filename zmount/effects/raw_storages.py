@@ -10,7 +10,6 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
-from ZODB.FileStorage import FileStorage
 from ZODB.FileStorage.FileStorage import FileStorageError, FileStorageFormatError
 from ZODB.POSException import POSError
 
@@ -19,6 +18,7 @@ from zmount.effects.raw_records import RawDatabase
 from zmount.effects.stage_files import open_stage
 from zmount.effects.zeo_client import connected
 from zmount.errors import StorageUnreadable
+from zmount.server.changes_file import ChangesFile
 from zmount.topology.addresses import Address, parse_address
 from zmount.topology.instances import Replica
 from zmount.topology.mounts import Mount
@@ -131,7 +131,7 @@ def _open_file(path: Path, name: str) -> Any:
     try:
         if not path.exists() or path.stat().st_size == 0:
             return None
-        return FileStorage(str(path), read_only=True)
+        return ChangesFile(str(path), read_only=True)
     except FileStorageFormatError:  # it says no more than the path
         raise StorageUnreadable(
             f"storage {name}: {path} is no FileStorage", hint="restore it from a backup"

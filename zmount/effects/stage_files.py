@@ -11,13 +11,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ZODB.FileStorage import FileStorage
 from ZODB.POSException import POSError
 from ZODB.utils import z64
 
 from zmount.errors import StorageUnreadable
 from zmount.filestorage.source import committed_end, last_end, last_tid, open_source
 from zmount.filestorage.transactions import Transaction, oids_of, transactions
+from zmount.server.changes_file import ChangesFile
 from zmount.server.frozen import FrozenFile, NotFrozen
 from zmount.server.generations import (
     PLAIN,
@@ -209,7 +209,7 @@ class RawStage:
         base_tid = bytes.fromhex(self._meta.base_tid)
         self.base = FrozenFile(generation.base, base_tid, self._meta.base_end, None)
         try:
-            self._changes = FileStorage(str(generation.changes), read_only=True)
+            self._changes = ChangesFile(str(generation.changes), read_only=True)
         except BaseException:
             self.base.close()
             raise

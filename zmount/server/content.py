@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from ZODB.FileStorage import FileStorage
 from ZODB.POSException import StorageError
 from ZODB.TimeStamp import TimeStamp
 from ZODB.utils import p64, z64
 
+from zmount.server.changes_file import ChangesFile
 from zmount.server.frozen import FrozenFile, NotFrozen
 from zmount.server.generations import BrokenGeneration, Generation, Generations
 from zmount.server.overlay import Overlay
@@ -27,7 +27,7 @@ def open_content(
     """
     if generation is None:
         blob_dir = None if settings.blob_dir is None else str(settings.blob_dir)
-        plain = FileStorage(str(settings.path), blob_dir=blob_dir, **dict(settings.options))
+        plain = ChangesFile(str(settings.path), blob_dir=blob_dir, **dict(settings.options))
         # clients have oids in stock; after a swap they must not be those of production's objects
         plain.set_max_oid(p64(1 << OID_RANGE))
         if generations.plain_floor:  # an undo has put it back
