@@ -272,6 +272,8 @@ def packed(path: Path, stop: bytes, *, gc: bool) -> Packed | None:
     is_packed = bool(before) and all(each.status == "p" for each in before)
     if is_packed and (not later or later[0].status == "p"):
         return None
+    if not any(True for _ in file):  # FileStorage calls no packer then
+        return None
     keep = kept(file, stop, gc=gc)
     copier = _Copier(file, path.read_bytes())
     for transaction in before:

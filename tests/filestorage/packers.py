@@ -11,7 +11,11 @@ from typing import Any
 
 from pack_rule import stock
 
+from zmount.filestorage import cores
+
 VARIABLE = "ZMOUNT_TEST_PACKER"
+# as in conftest.py: without a compiled core the tests fail, unless this is admitted
+CORES = ("plain",) if os.environ.get(cores.VARIABLE) == "plain" else ("plain", "compiled")
 IS_STOCK = os.environ.get(VARIABLE) == "stock"
 
 

@@ -40,7 +40,7 @@ from pack_rule import (
     read,
     stock,
 )
-from packers import IS_STOCK, packer_here
+from packers import CORES, IS_STOCK, packer_here
 from ZODB.FileStorage import FileStorage
 from ZODB.FileStorage.FileStorage import FileStorageError
 from ZODB.fsIndex import fsIndex
@@ -73,7 +73,7 @@ def directory(tmp_path: Path) -> Iterator[Path]:
     logging.disable(logging.NOTSET)
 
 
-@pytest.fixture(params=["plain", "compiled"])
+@pytest.fixture(params=CORES)
 def core(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The engine's core in this process and its children: the plain one, then the compiled."""
     monkeypatch.setenv(VARIABLE, request.param)
