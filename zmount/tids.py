@@ -10,6 +10,7 @@ from __future__ import annotations
 import datetime as dt
 
 LENGTH = 8  # bytes
+_SECONDS = "%Y-%m-%d %H:%M:%S"
 
 
 def tid_time(tid: bytes) -> dt.datetime | None:
@@ -40,4 +41,22 @@ def tid_text(tid: bytes) -> str:
     found = tid_time(tid)
     if found is None:
         return f"tid 0x{tid.hex()}"
-    return found.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return found.astimezone().strftime(_SECONDS)
+
+
+def tid_moment(tid: bytes) -> str | None:
+    """Return the local time of TID with its offset, as JSON has it; None for no transaction."""
+    found = tid_time(tid) if any(tid) else None
+    return None if found is None else found.astimezone().isoformat(" ", "seconds")
+
+
+def moment(seconds: float) -> str | None:
+    """Return the local time of SECONDS since 1970 in the same form; None for 0."""
+    if not seconds:
+        return None
+    return dt.datetime.fromtimestamp(seconds).astimezone().isoformat(" ", "seconds")
+
+
+def time_text(seconds: float) -> str:
+    """Return the local time of SECONDS since 1970 in the same form."""
+    return dt.datetime.fromtimestamp(seconds).strftime(_SECONDS)

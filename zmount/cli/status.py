@@ -91,7 +91,7 @@ def _storage_table(storages: tuple[StorageStatus, ...]) -> Table:
             "" if one.clients is None else str(one.clients),
             "its running server does not serve it: restart that"
             if one.is_missing_in_server
-            else "",
+            else one.remark,
         )
     return table
 
@@ -181,5 +181,6 @@ def _storage_facts(one: StorageStatus) -> dict[str, Any]:
         "blob_bytes": one.use.blob_bytes,
         "modified_at": one.use.modified_at,
         "clients": one.clients,
+        "shows": one.shows,
         "is_missing_in_server": one.is_missing_in_server,
     }

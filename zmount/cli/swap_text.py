@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Iterator
 
 from rich.filesize import decimal
@@ -11,7 +10,7 @@ from rich.text import Text
 from zmount.effects.stage_files import Changes, Kept
 from zmount.operations.swap_plan import SwapPlan, counted
 from zmount.operations.swap_stage import Swapped
-from zmount.tids import tid_text
+from zmount.tids import tid_text, time_text
 
 MOST_SHOWN = 5  # changes, the latest
 
@@ -69,7 +68,8 @@ def _staging(plan: SwapPlan) -> Iterator[str]:
     if state.is_plain:
         yield "its own file" if any(state.floor) else "its own file, never swapped"
     else:
-        yield f"production's content of {tid_text(state.base_tid)} since {_time(state.swapped_at)}"
+        since = time_text(state.swapped_at)
+        yield f"production's content of {tid_text(state.base_tid)} since {since}"
 
 
 def _changes(changes: Changes) -> Text:
@@ -104,10 +104,6 @@ def _room(plan: SwapPlan) -> str:
     if needed is None:
         return f"more than {decimal(plan.seen.production_bytes)} needed, {free} free"
     return f"{decimal(needed)} needed, {free} free"
-
-
-def _time(seconds: float) -> str:
-    return dt.datetime.fromtimestamp(seconds).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _seconds(seconds: float) -> str:

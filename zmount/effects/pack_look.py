@@ -13,9 +13,11 @@ from zmount.effects.process_table import Owner
 class DataFile:
     """``size_bytes`` of a Data.fs (None: there is none), its ``disk``, who has it open.
 
-    ``unseen`` says why it cannot be looked at, "" where it could.
+    ``path`` is None for a storage that has no such file. ``unseen`` says why it cannot be
+    looked at, "" where it could.
     """
 
+    path: Path | None = None
     size_bytes: int | None = None
     disk: int = 0
     writer: Owner | None = None
@@ -27,11 +29,11 @@ def look_at(data_fs: Path) -> DataFile:
     try:
         disk = data_fs.parent.stat().st_dev
         size_bytes = data_fs.stat().st_size
-        return DataFile(size_bytes=size_bytes, disk=disk, writer=writer(data_fs))
+        return DataFile(path=data_fs, size_bytes=size_bytes, disk=disk, writer=writer(data_fs))
     except (FileNotFoundError, NotADirectoryError):
-        return DataFile()
+        return DataFile(path=data_fs)
     except OSError as why:
-        return DataFile(unseen=f"{why.filename or data_fs}: {why.strerror}")
+        return DataFile(path=data_fs, unseen=f"{why.filename or data_fs}: {why.strerror}")
 
 
 def size_of(data_fs: Path | None) -> int | None:

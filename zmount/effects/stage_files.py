@@ -131,6 +131,16 @@ def is_swapped(storage: Storage) -> bool:
     return storage.stage is not None and _current(storage) is not None
 
 
+def stage_blobs(storage: Storage) -> tuple[Path, ...]:
+    """Return the directories of blobs of what STORAGE, a stage, shows now."""
+    current = _current(storage)
+    if current is None:
+        return (Path(storage.blob_dir),) if storage.blob_dir is not None else ()
+    copied = current.path / "base-blobs"
+    base = copied if copied.exists() else generations_of(storage).blobs
+    return (base, current.changes_blobs)
+
+
 def stage_state(storage: Storage) -> StageState:
     """Return what STORAGE, a stage, shows.
 

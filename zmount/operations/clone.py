@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from zmount.effects.signals import terminable
+from zmount.effects.stage_files import is_swapped
+from zmount.errors import ApplyRefused
 from zmount.filestorage.clone import Cloned
 from zmount.filestorage.clone import clone as clone_files
 from zmount.operations.local_processes import LocalProcesses
@@ -58,11 +60,20 @@ def clone(
     """Copy the storage NAME on HOST into DIRECTORY, which is made or empty.
 
     :raises UnknownName: there is no such storage on HOST
-    :raises ApplyRefused: there is something in DIRECTORY
+    :raises ApplyRefused: there is something in DIRECTORY; or the storage is a stage that
+        shows another one's content
     :raises StorageUnreadable: the storage is no FileStorage, or damaged
     :raises StorageUnwritable: no space, no permission
     """
     (storage,) = chosen(LocalProcesses(topology=topology, host=host), [name])
+    if is_swapped(storage):
+        assert storage.stage is not None
+        production = storage.stage.production.name
+        raise ApplyRefused(
+            f"{name}: it shows the content of {production}, and what was changed since in a "
+            "file of its own: no copy of one file would hold both",
+            hint=f"zmount clone {production}",
+        )
     files = files_of(storage)
     with terminable():
         made = clone_files(

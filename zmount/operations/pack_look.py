@@ -9,6 +9,7 @@ from pathlib import Path
 from zmount.effects.administrator_file import known_password
 from zmount.effects.answers import Answer
 from zmount.effects.pack_look import DataFile, look_at
+from zmount.effects.stage_files import is_swapped, written_file
 from zmount.errors import PrepareFailed, UnknownName
 from zmount.operations.local_processes import LocalProcesses
 from zmount.operations.outdated import outdated
@@ -59,8 +60,8 @@ class _Eyes:
 
     def see(self, storage: Storage) -> Seen:
         """Return how STORAGE is."""
-        files = data_files(storage)
-        file = look_at(Path(files[0])) if files else DataFile()
+        data_fs = _file_to_pack(storage)
+        file = look_at(data_fs) if data_fs is not None else DataFile()
         opener = self._local.openers.get(storage.name)
         if opener is None:
             return _seen(storage, file)
@@ -102,6 +103,13 @@ def _serves(answer: Answer, storage: Storage) -> bool:
     return answer.clients is None or storage.zeo_name in answer.clients
 
 
+def _file_to_pack(storage: Storage) -> Path | None:
+    if storage.stage is not None:
+        return written_file(storage)
+    files = data_files(storage)
+    return Path(files[0]) if files else None
+
+
 def _seen(
     storage: Storage,
     file: DataFile,
@@ -113,6 +121,8 @@ def _seen(
 ) -> Seen:
     return Seen(
         storage=storage,
+        data_fs=file.path,
+        is_swapped=is_swapped(storage),
         size_bytes=file.size_bytes,
         disk=file.disk,
         unseen=file.unseen,

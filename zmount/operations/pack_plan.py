@@ -36,15 +36,18 @@ class PackWish:
 class Seen:
     """A storage as it is right now.
 
-    ``size_bytes`` is its Data.fs', None where there is none; ``disk`` the number
-    of the file system that this lies on. ``unseen`` says why it cannot be
-    looked at. ``is_served``: a ZEO server runs and serves it. ``writer`` is who
-    has its Data.fs open. ``zope`` is the running instance that has, "" for none;
+    ``data_fs`` is the file to pack; of a stage that ``is_swapped`` (it shows
+    production's content) the file of what was changed since. ``size_bytes`` is its
+    size, None where there is none; ``disk`` the number of the file system of it.
+    ``unseen`` says why it cannot be looked at. ``is_served``: a ZEO server runs and
+    serves it. ``writer`` is who has its Data.fs open. ``zope`` is the running instance that has, "" for none;
     ``is_known_there``: zmount knows a Manager's password of it. ``outdated`` is
     the process that opens it, if that has not read its files as they are now.
     """
 
     storage: Storage
+    data_fs: Path | None = None
+    is_swapped: bool = False
     size_bytes: int | None = None
     disk: int = 0
     unseen: str = ""
@@ -57,7 +60,10 @@ class Seen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PackJob:
-    """A storage to pack; ``asks_to_keep``: its packer must be told to keep garbage."""
+    """A storage to pack; ``asks_to_keep``: its packer must be told to keep garbage.
+
+    ``data_fs`` is None for a storage that has no Data.fs.
+    """
 
     storage: Storage
     way: Way
@@ -65,14 +71,9 @@ class PackJob:
     gc: bool
     size_bytes: int | None
     disk: int
+    data_fs: Path | None = None
     asks_to_keep: bool = False
     notes: tuple[str, ...] = ()
-
-    @property
-    def data_fs(self) -> Path | None:
-        """Its Data.fs; None for a storage that has none."""
-        files = data_files(self.storage)
-        return Path(files[0]) if files else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,8 +128,10 @@ def _plan_one(seen: Seen, wish: PackWish) -> PackJob | Left:
     if isinstance(way, tuple):
         is_failure = is_named or not seen.zope
         return Left(storage=storage, why=way[0], hint=way[1], is_failure=is_failure)
-    gc = storage.pack.gc and not wish.keeps_garbage
-    if not gc and way != "file" and (refusal := _why_garbage_could_go(seen)) is not None:
+    # what a stage's base refers to is in no file that is packed here: it never collects
+    gc = storage.pack.gc and not wish.keeps_garbage and not seen.is_swapped
+    must_be_told = not gc and not seen.is_swapped and way != "file"
+    if must_be_told and (refusal := _why_garbage_could_go(seen)) is not None:
         return Left(storage=storage, why=refusal[0], hint=refusal[1], is_failure=True)
     return PackJob(
         storage=storage,
@@ -137,7 +140,8 @@ def _plan_one(seen: Seen, wish: PackWish) -> PackJob | Left:
         gc=gc,
         size_bytes=seen.size_bytes,
         disk=seen.disk,
-        asks_to_keep=not gc and way != "file" and packer(storage) == PACKER,
+        data_fs=seen.data_fs,
+        asks_to_keep=must_be_told and packer(storage) == PACKER,
         notes=_notes(seen, way),
     )
 

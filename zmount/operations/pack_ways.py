@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import PurePath
+
 from zmount.effects.administrator_file import known_password
 from zmount.effects.child_process import acts_for
 from zmount.effects.clock import now
 from zmount.effects.local_files import is_executable
 from zmount.effects.packing import Child, Packing, ThroughZeo, ThroughZope, own_python
+from zmount.effects.stage_files import is_swapped, stage_blobs
 from zmount.errors import PackFailed
 from zmount.operations.local_processes import LocalProcesses
 from zmount.operations.pack_plan import PackJob
@@ -55,7 +58,9 @@ def preview_of(job: PackJob, local: LocalProcesses) -> Child:
     """
     process = local.openers.get(job.storage.name)
     as_other = process if process is not None and acts_for(process.user) else None
-    blob_dir = job.storage.blob_dir
+    blob_dir: PurePath | None = job.storage.blob_dir
+    if is_swapped(job.storage):
+        blob_dir = stage_blobs(job.storage)[-1]
     return Child(
         python=_python(job.storage, as_other) if as_other is not None else own_python(),
         process=as_other,

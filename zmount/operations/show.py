@@ -2,19 +2,19 @@
 
 1. narrow: the part of one host, if one was named.
 2. find:   the nouns of the name, if one was given; of storages of this machine
-           also the last pack.
+           also the last pack, and what a site's staging shows.
 3. render: a listing for people, plain values for JSON.
 """
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass
 
 from rich.console import Group, RenderableType
 
 from zmount.effects.history import history_file, last_record
 from zmount.errors import UnknownName
+from zmount.operations.stage_facts import stage_facts, stage_text
 from zmount.render.facts import (
     Facts,
     host_facts,
@@ -25,6 +25,7 @@ from zmount.render.facts import (
     topology_facts,
 )
 from zmount.render.tree import detail, tree
+from zmount.tids import moment
 from zmount.topology.part import part_of
 from zmount.topology.topology import Topology, nearest
 
@@ -53,10 +54,19 @@ def show(topology: Topology, name: str | None = None, *, host: str | None = None
     if host is not None:
         topology = part_of(topology, topology.host(host))
     if name is None:
-        return Shown(text=tree(topology), facts=topology_facts(topology))
+        return _all(topology)
     found = find(topology, name)
     listings = [detail(KINDS[kind], facts) for kind, nouns in found.items() for facts in nouns]
     return Shown(text=Group(*listings), facts=found)
+
+
+def _all(topology: Topology) -> Shown:
+    """Return all of TOPOLOGY, and what the staging of each site shows."""
+    facts, shows = topology_facts(topology), {}
+    for site, of_site in zip(topology.sites, facts["sites"], strict=True):
+        of_site["staging_shows"] = stage_facts(site.staging)
+        shows[site.name] = stage_text(site.staging)
+    return Shown(text=tree(topology, shows), facts=facts)
 
 
 def find(topology: Topology, name: str) -> dict[str, list[Facts]]:
@@ -70,7 +80,11 @@ def find(topology: Topology, name: str) -> dict[str, list[Facts]]:
             server_facts(noun, topology) for noun in topology.zeo_servers if noun.name == name
         ],
         "storages": _storages(topology, name),
-        "sites": [site_facts(noun) for noun in topology.sites if noun.name == name],
+        "sites": [
+            {**site_facts(noun), "staging_shows": stage_facts(noun.staging)}
+            for noun in topology.sites
+            if noun.name == name
+        ],
         "instances": [instance_facts(noun) for noun in topology.instances if noun.name == name],
     }
     if not any(found.values()):
@@ -96,7 +110,11 @@ def _storages(topology: Topology, name: str) -> list[Facts]:
     """Return the facts of the storage NAME, if there is one, and of its last pack."""
     storages = [storage for storage in topology.storages if storage.name == name]
     return [
-        {**facts, "last_pack": _last_pack(last_record(history_file(storage.host, "pack"), name))}
+        {
+            **facts,
+            "last_pack": _last_pack(last_record(history_file(storage.host, "pack"), name)),
+            "shows": stage_facts(storage),
+        }
         for storage, facts in zip(storages, storages_facts(storages, topology), strict=True)
     ]
 
@@ -107,14 +125,10 @@ def _last_pack(record: Facts | None) -> Facts | None:
         return None
     began = record.get("started")
     return {
-        "at": _moment(began) if isinstance(began, int | float) else None,
+        "at": moment(began) if isinstance(began, int | float) else None,
         "result": record.get("result"),
         "freed_bytes": record.get("freed"),
         "objects_dropped": record.get("objects_dropped"),
         "revisions_dropped": record.get("revisions_dropped"),
         "error": record.get("error"),
     }
-
-
-def _moment(seconds: float) -> str:
-    return dt.datetime.fromtimestamp(seconds).astimezone().isoformat(" ", "seconds")

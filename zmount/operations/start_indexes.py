@@ -8,9 +8,10 @@ ZEO, and then reads the whole file before it answers.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from zmount.effects.local_files import is_file
+from zmount.effects.stage_files import current_files, is_swapped
 from zmount.errors import Locked, ZMountError
 from zmount.filestorage.reindex import ready_index
 from zmount.topology.instances import Replica
@@ -39,8 +40,16 @@ def _opened_by(topology: Topology, process: Process) -> Iterator[Storage]:
         yield from (storage for storage in mounted.values() if storage.server is None)
 
 
+def _files(storage: Storage) -> Iterator[PurePath]:
+    """Yield the data files that opening STORAGE opens; a stage judges its base's index itself."""
+    if is_swapped(storage):
+        yield current_files(storage)[-1]
+    else:
+        yield from data_files(storage)
+
+
 def _ready(storage: Storage) -> Iterator[str]:
-    for path in data_files(storage):
+    for path in _files(storage):
         if not is_file(path):
             continue
         try:

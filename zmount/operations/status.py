@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from pathlib import PurePosixPath
+from typing import Any, Literal
 
 from zmount.effects.answers import Answer
 from zmount.effects.clock import now
@@ -23,9 +24,11 @@ from zmount.effects.process_table import (
     memory_bytes,
     started_at,
 )
-from zmount.errors import ProcessFailed
+from zmount.effects.stage_files import stage_blobs, stage_state
+from zmount.errors import ProcessFailed, StorageUnreadable
 from zmount.operations.local_processes import LocalProcesses
 from zmount.operations.process_names import named_processes
+from zmount.operations.stage_facts import stage_facts, stage_text
 from zmount.topology.hosts import Host
 from zmount.topology.processes import Process
 from zmount.topology.storages import Storage
@@ -83,12 +86,15 @@ class NeededElsewhere:
 class StorageStatus:
     """A storage's files on this host, and whether its running server serves it.
 
+    ``shows`` is what a stage shows (see :mod:`stage_facts`), ``remark`` the same in words.
     ``clients`` is the number of connections to it; None where its server does
     not run, or does not serve it.
     """
 
     storage: Storage
     use: DiskUse
+    shows: dict[str, Any] | None = None
+    remark: str = ""
     clients: int | None = None
     is_missing_in_server: bool = False
 
@@ -261,11 +267,34 @@ def _storages(
     )
 
 
+def _use(storage: Storage) -> DiskUse:
+    """Return the size of what STORAGE shows: of a stage also of what is production's file."""
+    plain = disk_use(storage.data_fs, storage.blob_dir)
+    if storage.stage is None:
+        return plain
+    try:
+        state = stage_state(storage)
+    except StorageUnreadable:
+        return plain
+    if state.is_plain:
+        return plain
+    written = disk_use(PurePosixPath(state.files[-1]), None)
+    blobs = [disk_use(None, PurePosixPath(path)).blob_bytes for path in stage_blobs(storage)]
+    counted = [each for each in blobs if each is not None]
+    return DiskUse(
+        size_bytes=state.size_bytes,
+        modified_at=written.modified_at,
+        blob_bytes=sum(counted) if counted else None,
+    )
+
+
 def _storage(storage: Storage, served: Mapping[str, Mapping[str, int] | None]) -> StorageStatus:
     clients = served.get(storage.server.name) if storage.server is not None else None
     return StorageStatus(
         storage=storage,
-        use=disk_use(storage.data_fs, storage.blob_dir),
+        use=_use(storage),
+        shows=stage_facts(storage),
+        remark=stage_text(storage),
         clients=clients.get(storage.zeo_name) if clients is not None else None,
         is_missing_in_server=clients is not None and storage.zeo_name not in clients,
     )

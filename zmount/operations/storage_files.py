@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from zmount.effects.stage_files import current_files, is_swapped, stage_blobs
 from zmount.errors import StorageUnreadable
 from zmount.topology.references import data_files
 from zmount.topology.storages import Storage
@@ -22,8 +23,13 @@ class StorageFiles:
 def files_of(storage: Storage) -> StorageFiles:
     """Return the files of STORAGE, which is on this host.
 
+    Of a stage that shows production's content, those of what was changed since.
+
     :raises StorageUnreadable: it is no FileStorage, or made of several
     """
+    if is_swapped(storage):
+        *_, written = current_files(storage)
+        return StorageFiles(storage=storage, data_fs=written, blob_dir=stage_blobs(storage)[-1])
     found = data_files(storage)
     if len(found) != 1:
         section = f"<{storage.backend.type}>" if storage.backend is not None else "storage"

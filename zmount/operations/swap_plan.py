@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from zmount.effects.stage_files import Change, Changes, Kept, StageState
 from zmount.errors import SwapRefused, ZMountError
-from zmount.tids import tid_text
+from zmount.tids import moment, tid_moment, tid_text
 from zmount.topology.sites import Site
 from zmount.topology.storages import Storage
 
@@ -114,7 +114,7 @@ class SwapPlan:
             "production": {
                 "storage": self.site.production.name,
                 "last_tid": seen.production_tid.hex(),
-                "last_written": tid_text(seen.production_tid),
+                "last_written": tid_moment(seen.production_tid),
                 "size": seen.production_bytes,
             },
             "staging": state_json(seen.state, seen.changes),
@@ -191,11 +191,11 @@ def state_json(state: StageState, changes: Changes | None) -> dict[str, Any]:
     return {
         "generation": state.generation,
         "production_tid": state.base_tid.hex() if any(state.base_tid) else None,
-        "production_written": tid_text(state.base_tid) if any(state.base_tid) else None,
-        "swapped_at": state.swapped_at or None,
+        "production_written": tid_moment(state.base_tid),
+        "swapped_at": moment(state.swapped_at),
         "mode": state.mode or None,
         "last_tid": state.last_tid.hex(),
-        "last_written": tid_text(state.last_tid),
+        "last_written": tid_moment(state.last_tid),
         "size": state.size_bytes,
         "pinned_bytes": state.pinned_bytes,
         "kept": [kept_json(each) for each in state.kept],
@@ -215,7 +215,7 @@ def changes_json(changes: Changes) -> dict[str, Any]:
 def _change_json(change: Change) -> dict[str, Any]:
     return {
         "tid": change.tid.hex(),
-        "written": tid_text(change.tid),
+        "written": tid_moment(change.tid),
         "user": change.user,
         "description": change.description,
         "objects": change.objects,
@@ -226,7 +226,7 @@ def kept_json(kept: Kept) -> dict[str, Any]:
     """Return KEPT as plain values; ``generation`` 0 is the file from before the first swap."""
     return {
         "generation": kept.generation,
-        "production_written": tid_text(kept.base_tid) if any(kept.base_tid) else None,
-        "swapped_at": kept.swapped_at or None,
+        "production_written": tid_moment(kept.base_tid),
+        "swapped_at": moment(kept.swapped_at),
         "pinned_bytes": kept.pinned_bytes,
     }

@@ -9,11 +9,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from zmount.effects.pack_look import look_at
+from zmount.effects.stage_files import is_swapped
 from zmount.errors import CorruptFile, StorageUnreadable, ZMountError
 from zmount.filestorage.verification import Finding, Kind, Verification
 from zmount.filestorage.verify import verify
@@ -26,6 +27,8 @@ from zmount.topology.storages import Storage
 from zmount.topology.topology import Topology
 
 Result = Literal["sound", "doubtful", "damaged", "empty", "failed"]
+_OF_BASE = frozenset(("root", "dangling"))
+BASE = "what lies below its changes"
 BESIDE = "blobs"  # a directory of this name beside a data file has its blobs
 
 # what to do about a finding; {name} is the storage
@@ -170,7 +173,28 @@ def _verified_storage(
     blob_dir = files.blob_dir
     if blob_dir is not None and not blob_dir.exists() and not seen.size_bytes:
         blob_dir = None
-    return _verified(storage.name, files.data_fs, blob_dir, _others(storage, topology), watch)
+    found = _verified(storage.name, files.data_fs, blob_dir, _others(storage, topology), watch)
+    return _over_base(found) if is_swapped(storage) else found
+
+
+def _over_base(found: Verified) -> Verified:
+    """Return what was FOUND in the changes of a stage, less what only its base could tell.
+
+    That is production's file, which is verified as such.
+    """
+    verification = found.verification
+    if verification is None:
+        return found
+    dangling = sum(number for _, kind, number in verification.counts if kind == "dangling")
+    return replace(
+        found,
+        verification=replace(
+            verification,
+            findings=tuple(each for each in verification.findings if each.kind not in _OF_BASE),
+            counts=tuple(each for each in verification.counts if each[1] not in _OF_BASE),
+            unchecked=(*verification.unchecked, *([(BASE, dangling)] if dangling else [])),
+        ),
+    )
 
 
 def _verified(
@@ -196,6 +220,8 @@ def _others(storage: Storage, topology: Topology) -> dict[str, Path]:
         for mount in instance.mounts:
             if mount.name == own_name or mount.storage.host.name != storage.host.name:
                 continue
+            if is_swapped(mount.storage):
+                continue  # no one file holds its objects
             try:
                 path = files_of(mount.storage).data_fs
             except StorageUnreadable:

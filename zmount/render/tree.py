@@ -6,7 +6,7 @@ is ever cut; in a file, lines are as long as they must be, to be searched and co
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
@@ -53,8 +53,8 @@ class Listing:
             yield from (Text(_HANGING).append_text(other) for other in others)
 
 
-def tree(topology: Topology) -> Listing:
-    """Return the listing of all of TOPOLOGY."""
+def tree(topology: Topology, shows: Mapping[str, str] | None = None) -> Listing:
+    """Return the listing of all of TOPOLOGY; SHOWS says of sites what their staging shows."""
     lines = list(_summary(topology))
     for host in topology.hosts:
         lines += [Text(), _head("host", host.name, str(host.directory), f"venv {host.venv}")]
@@ -69,7 +69,7 @@ def tree(topology: Topology) -> Listing:
         lines += [Text(), _instance_head(instance, topology)]
         lines += _replicas(instance)
         lines += _mounts(instance.mounts)
-    lines += _sites(topology)
+    lines += _sites(topology, shows or {})
     lines += [Text(), Text(LEGEND, style="dim")]
     return Listing(tuple(lines))
 
@@ -178,7 +178,7 @@ def _mounts(mounts: Iterable[Mount]) -> Iterator[Text]:
     )
 
 
-def _sites(topology: Topology) -> Iterator[Text]:
+def _sites(topology: Topology, shows: Mapping[str, str]) -> Iterator[Text]:
     if not topology.sites:
         return
     yield Text()
@@ -192,6 +192,7 @@ def _sites(topology: Topology) -> Iterator[Text]:
                 style=ROLE_STYLES["staging"],
             ),
             Text(f"at {site.real_path} in both" if site.staging else f"at {site.real_path}"),
+            Text(shows.get(site.name, ""), style="dim"),
         )
         for site in topology.sites
     )
