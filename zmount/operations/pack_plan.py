@@ -40,9 +40,10 @@ class Seen:
     production's content) the file of what was changed since. ``size_bytes`` is its
     size, None where there is none; ``disk`` the number of the file system of it.
     ``unseen`` says why it cannot be looked at. ``is_served``: a ZEO server runs and
-    serves it. ``writer`` is who has its Data.fs open. ``zope`` is the running instance that has, "" for none;
-    ``is_known_there``: zmount knows a Manager's password of it. ``outdated`` is
-    the process that opens it, if that has not read its files as they are now.
+    serves it. ``writer`` is who has its Data.fs open. ``zope`` is the running
+    instance that has, "" for none; ``is_known_there``: zmount knows a Manager's
+    password of it. ``outdated`` is the process that opens it, if that has not read
+    its files as they are now.
     """
 
     storage: Storage
