@@ -26,8 +26,7 @@ from ZODB.TimeStamp import TimeStamp
 
 HERE = Path(__file__).parent
 VICTIM = HERE / "pack_victim.py"
-# what a pack makes beside Data.fs, and what is for its users
-LEFTOVERS = (".pack", ".pack.index", ".pack-blobs", ".pack-switch", ".pack-progress")
+# beside these a pack leaves nothing
 USUAL = {"Data.fs" + end for end in ("", ".index", ".lock", ".tmp", ".old", ".pack-report")}
 
 

@@ -4,10 +4,10 @@
 ``child``, the process of the pack), the NUMBER of the call into the operating
 system that changes or opens a file, from 0, and WHAT happens instead: ``kill``
 or ``kill-server`` (SIGKILL), ``fill`` (the disk is full now), ``limit`` (this
-process can let no file grow any more) or ``cut`` (the Data.fs loses its end). ``ZMOUNT_TEST_FAULT_IN`` is the
-directory of the files that count; the call's name is left in
-``ZMOUNT_TEST_FAULT_LOG``. The server's calls count from its audit event
-``zmount.test.armed`` on, and those of its main thread only.
+process can let no file grow any more) or ``cut`` (the Data.fs loses its end).
+``ZMOUNT_TEST_FAULT_IN`` is the directory of the files that count; the call's
+name is left in ``ZMOUNT_TEST_FAULT_LOG``. The server's calls count from its
+audit event ``zmount.test.armed`` on, and those of its main thread only.
 """
 
 import os
