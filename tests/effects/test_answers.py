@@ -135,7 +135,7 @@ def test_an_http_error_is_an_answer() -> None:
     with http_server(address):
         answer = ask_http(address)
 
-    assert answer == Answer(is_answering=True, detail="HTTP 404 Not Found")
+    assert answer == Answer(is_answering=True, detail="HTTP 404 Not Found", status=404)
 
 
 def test_http_is_spoken_over_unix_sockets_too(short_directory: Path) -> None:
