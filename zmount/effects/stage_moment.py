@@ -17,11 +17,11 @@ _NOW = p64(2**63 - 1)
 
 
 def must_show(
-    staging: RawStorage, production: RawStorage, base: Path, base_end: int, floor: bytes
+    staging: RawStorage, production: RawStorage, base: Path, base_end: int, changed_after: bytes
 ) -> int:
     """Compare what the last transaction in BASE, which ends at BASE_END, wrote; return how many.
 
-    And the root. What was changed on STAGING after FLOOR, its swap, may differ.
+    And the root. What was changed on STAGING after CHANGED_AFTER may differ.
 
     :raises SwapFailed: an object is not in STAGING as it is in PRODUCTION at that moment
     """
@@ -30,7 +30,7 @@ def must_show(
     for oid in (z64, *sorted(oids - {z64})[:MOST_COMPARED]):
         expected = _loaded(production, oid, p64(u64(tid) + 1))
         found = _loaded(staging, oid, _NOW)
-        if expected is None or (found is not None and found[1] > floor):
+        if expected is None or (found is not None and found[1] > changed_after):
             continue  # production was packed, or staging was changed since
         if found is None or found[:2] != expected[:2]:
             raise SwapFailed(

@@ -173,7 +173,7 @@ def _carried_out(plan: SwapPlan, local: LocalProcesses, watch: Watcher) -> Swapp
     state = plan.seen.state
     try:
         state = stage_state(plan.seen.staging)
-        must_show_moment(plan.site, state, local)
+        must_show_moment(plan.site, state, local, is_undone=plan.wish.undoes)
         sights = instances_see(plan.site, plan.seen.oids, local)
         refuse_blindness(sights)
     except ZMountError as why:

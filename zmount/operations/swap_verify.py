@@ -54,8 +54,12 @@ class Sight:
         }
 
 
-def must_show_moment(site: Site, state: StageState, local: LocalProcesses) -> None:
+def must_show_moment(
+    site: Site, state: StageState, local: LocalProcesses, *, is_undone: bool
+) -> None:
     """Compare what new clients read from the staging of SITE, now STATE, with production.
+
+    IS_UNDONE if that is a content from before.
 
     :raises SwapFailed: it is something else, or older than the swap
     :raises StorageUnreadable: a storage is not to be had
@@ -73,7 +77,9 @@ def must_show_moment(site: Site, state: StageState, local: LocalProcesses) -> No
             )
         if not state.is_plain:
             live = stack.enter_context(closing(_opened(production, local)))
-            must_show(shown, live, state.files[0], state.base_end, state.floor)
+            # what comes back may have been changed before it was left
+            since = state.base_tid if is_undone else state.floor
+            must_show(shown, live, state.files[0], state.base_end, since)
 
 
 def _opened(storage: Storage, local: LocalProcesses) -> Any:
