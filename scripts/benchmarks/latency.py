@@ -19,15 +19,17 @@ from array import array
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from statistics import median
 
 import click
 from ZEO.ClientStorage import ClientStorage
 
+from benchmarks.course import Course, say
 from benchmarks.databases import Sample
 from benchmarks.packing import PACKER
-from benchmarks.runs import fresh, say
+from benchmarks.runs import fresh
 from benchmarks.tables import table, times
 
 CLIENTS = Path(__file__).with_name("clients.py")
@@ -83,16 +85,17 @@ class Seen:
 
 
 def latency_table(
-    samples: Sequence[Sample], packers: Sequence[str], load: Load, rounds: int, directory: Path
+    samples: Sequence[Sample], packers: Sequence[str], load: Load, course: Course
 ) -> str:
     """Return the table; PACKERS: some of PACKERS' keys."""
     rows = []
     for sample in samples:
         seen: dict[tuple[str, str], list[Seen]] = {}
-        for number in range(rounds):
+        for number in range(course.rounds):
             for packer in packers:
                 say(f"round {number + 1}: {sample.name}, {PACKERS[packer]}")
-                for kind, one in _run(sample, packer, load, directory).items():
+                run = partial(_run, sample, packer, load, course.directory)
+                for kind, one in course.run(run).items():
                     seen.setdefault((packer, kind), []).append(one)
         rows += [_row(sample, packer, kind, runs) for (packer, kind), runs in seen.items()]
     return table(HEAD, rows, 3)

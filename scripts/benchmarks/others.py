@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
+from benchmarks.course import Course
 from benchmarks.databases import Sample
 from benchmarks.runs import Job, alternating, middle
 from benchmarks.tables import table, times
@@ -20,12 +20,12 @@ class Comparison:
     jobs: Sequence[Job]
     base: Sequence[str]
 
-    def table(self, samples: Sequence[Sample], rounds: int, directory: Path) -> str:
+    def table(self, samples: Sequence[Sample], course: Course) -> str:
         """Run the jobs and return the table."""
         base = " and ".join(self.base)
         rows = []
         for sample in samples:
-            runs = alternating(sample, self.jobs, rounds, directory)
+            runs = alternating(sample, self.jobs, course)
             seconds = {label: middle(own, lambda run: run.seconds) for label, own in runs.items()}
             base_s = sum(seconds[label] for label in self.base)
             for label, own in runs.items():

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.course import Course
 from benchmarks.databases import Sample
 from benchmarks.runs import Job, Run, Runs, alternating, middle
 from benchmarks.tables import table, times
@@ -69,9 +70,8 @@ class Measured:
 def pack_table(
     samples: Sequence[Sample],
     pack_times: Sequence[str],
-    rounds: int,
-    directory: Path,
     packers: Sequence[str],
+    course: Course,
 ) -> str:
     """Return the table; SAMPLES from small to large, PACKERS: "stock", "ours"."""
     rows = []
@@ -79,7 +79,7 @@ def pack_table(
     for sample in samples:
         for pack_time in pack_times:
             jobs = _jobs(sample, pack_time, packers)
-            runs = alternating(sample, jobs, rounds, directory, _digest)
+            runs = alternating(sample, jobs, course, _digest)
             measured = Measured(sample, runs, smallest.get(pack_time))
             smallest.setdefault(pack_time, measured)
             rows += [measured.row(label, pack_time) for label in runs]

@@ -11,12 +11,14 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import click
 
+from benchmarks.course import Course, say
 from benchmarks.databases import Sample
 
 MEASURED = Path(__file__).with_name("measured.py")
@@ -55,19 +57,17 @@ Runs = dict[str, list[Run]]
 def alternating(
     sample: Sample,
     jobs: Sequence[Job],
-    rounds: int,
-    directory: Path,
+    course: Course,
     digest: Callable[[Path], str] = lambda path: "",
 ) -> Runs:
-    """Run all JOBS in turn, ROUNDS times; return the runs by the job's label.
+    """Run all JOBS in turn as COURSE says; return the runs by the job's label.
 
     :param digest: called with the data file after each run
     """
     runs: Runs = {job.label: [] for job in jobs}
-    for number in range(rounds):
+    for number in range(course.rounds):
         for job in jobs:
-            with fresh(sample, directory) as path:
-                run = measure(job, path, digest)
+            run = course.run(partial(_run, sample, job, course.directory, digest))
             runs[job.label].append(run)
             say(
                 f"round {number + 1}: {sample.name}, {job.label}: {run.seconds:.3f} s, "
@@ -76,9 +76,9 @@ def alternating(
     return runs
 
 
-def say(text: str) -> None:
-    """Tell the person who waits."""
-    click.echo(text, err=True)
+def _run(sample: Sample, job: Job, directory: Path, digest: Callable[[Path], str]) -> Run:
+    with fresh(sample, directory) as path:
+        return measure(job, path, digest)
 
 
 @contextmanager

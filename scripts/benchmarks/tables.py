@@ -6,7 +6,9 @@ import os
 import platform
 from collections.abc import Sequence
 from importlib.metadata import version
+from statistics import median
 
+from benchmarks.course import Course
 from zmount.filestorage.cores import chosen
 
 
@@ -24,11 +26,11 @@ def times(fast: float, slow: float) -> str:
     return f"{ratio:.1f}" if ratio >= 2 else f"{ratio:.2f}"
 
 
-def machine(rounds: int) -> str:
+def machine(course: Course) -> str:
     """Return where and how it was measured."""
-    load = os.getloadavg()
     return (
-        f"Medians of {rounds} alternating rounds, page cache warm; Python "
+        f"Medians of {course.rounds} alternating rounds, page cache warm; Python "
         f"{platform.python_version()}, ZODB {version('ZODB')}, {chosen()}; {os.cpu_count()} "
-        f"processor cores, {platform.machine()}, load average {load[1]:.1f} over 5 minutes."
+        f"processor cores, {platform.machine()}, of which others took "
+        f"{median(course.others):.2f}, at most {max(course.others):.2f}."
     )

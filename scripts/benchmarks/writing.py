@@ -159,4 +159,4 @@ class Database:
     def _next_tid(self) -> bytes:
         time_s = EPOCH_S + STEP_S * len(self.starts)
         year, month, day, hour, minute, second, *_ = gmtime(time_s)
-        return TimeStamp(year, month, day, hour, minute, second).raw()
+        return bytes(TimeStamp(year, month, day, hour, minute, second).raw())
