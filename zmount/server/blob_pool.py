@@ -27,7 +27,7 @@ from ZODB.utils import p64
 from zmount.filestorage.blob_copy import BlobCopy
 from zmount.filestorage.child import command, environment
 from zmount.filestorage.cores import chosen
-from zmount.filestorage.format import FIRST, new_cursor, words
+from zmount.filestorage.format import FIRST, MAX_TID, new_cursor, words
 from zmount.filestorage.pack_files import write_durably
 from zmount.filestorage.references import References
 from zmount.filestorage.source import (
@@ -39,45 +39,57 @@ from zmount.filestorage.source import (
     raise_if_corrupt,
 )
 from zmount.server.freezing import Moment, SwapRefused
-from zmount.server.generations import NEW, Generation, Generations, Meta, remove
+from zmount.server.generations import NEW, Generation, Generations, remove
 
 NICE = 10
 PAUSE_S = 0.002  # after each directory of many: production's commits come first
 PIECE = 50  # links, or removals, between two pauses
 
 
-def take_blobs(blob_dir: Path, generations: Generations, new: Generation, now: Moment) -> int:
+def prepare_pool(
+    blob_dir: Path, generations: Generations, last_transaction: Callable[[], bytes]
+) -> tuple[Moment, int]:
+    """Return a moment of production of which the pool has all blobs, and how many are new in it.
+
+    :param last_transaction: called for production's, if all are to be linked now
+    :raises SwapRefused: that cannot be done
+    """
+    pool = generations.blobs
+    metas = [one.known_meta for one in generations.all()]
+    linked = [meta for meta in metas if meta is not None and meta.has_blobs]
+    if linked and pool.exists():
+        meta = max(linked, key=lambda meta: meta.base_tid)
+        tid = bytes.fromhex(meta.base_tid)
+        return Moment(tid=tid, end=meta.base_end, inode=meta.base_inode), 0
+    beside = pool.with_name(pool.name + NEW)
+    for unused in (beside, pool):  # no generation needs them
+        shutil.rmtree(unused, ignore_errors=True)
+    tid = last_transaction()
+    count = _in_child("link", str(blob_dir), str(beside))
+    beside.rename(pool)
+    return Moment(tid=tid, end=0, inode=0), count
+
+
+def take_blobs(
+    blob_dir: Path, generations: Generations, new: Generation, now: Moment, since: Moment
+) -> int:
     """Let the pool have the blobs in BLOB_DIR that the base of NEW needs.
 
     Return how many are new in it.
 
     :param now: the moment of NEW's base
+    :param since: the pool has all that there were then
     :raises SwapRefused: it cannot be done
     """
-    pool, since = generations.blobs, _complete_up_to(generations)
-    until = str(int.from_bytes(now.tid, "big"))
-    if since is None or not pool.exists():
-        beside = pool.with_name(pool.name + NEW)
-        for unused in (beside, pool):  # no generation needs them
-            shutil.rmtree(unused, ignore_errors=True)
-        count = _in_child("link", str(blob_dir), str(beside), until)
-        beside.rename(pool)
-        return count
     with open_source(new.base, now.end) as source:
         start = _end_of(source, since)
         if start is not None:
-            return _link_later(source, start, blob_dir, pool)
+            return _link_later(source, start, blob_dir, generations.blobs)
     # another history, from a backup say: it may have again what was dropped
     for one in generations.all():
         one.dropped_blobs.unlink(missing_ok=True)
-    return _in_child("link_missing", str(blob_dir), str(pool), until)
-
-
-def _complete_up_to(generations: Generations) -> Meta | None:
-    """Return the latest moment of which the pool has all blobs."""
-    metas = [one.known_meta for one in generations.all()]
-    linked = [meta for meta in metas if meta is not None and meta.has_blobs]
-    return max(linked, key=lambda meta: meta.base_tid, default=None)
+    until = str(int.from_bytes(now.tid, "big"))
+    return _in_child("link_missing", str(blob_dir), str(generations.blobs), until)
 
 
 def _link_later(source: Source, start: int, blob_dir: Path, pool: Path) -> int:
@@ -118,12 +130,12 @@ def blobs_from(source: Source, start: int) -> Iterator[tuple[bytes, bytes]]:
                 yield p64(batch[at]), bytes(source.buffer[position + 8 : position + 16])
 
 
-def _end_of(source: Source, since: Meta) -> int | None:
+def _end_of(source: Source, since: Moment) -> int | None:
     """Return where the first transaction after SINCE begins; None: that one is not there."""
-    tid = int(since.base_tid, 16)
-    is_same = source.inode == since.base_inode and since.base_end <= source.end
-    if is_same and last_tid(source, since.base_end) == tid:
-        return since.base_end
+    tid = int.from_bytes(since.tid, "big")
+    is_same = source.inode == since.inode and since.end <= source.end
+    if is_same and last_tid(source, since.end) == tid:
+        return since.end
     # packed since: from the end back to that transaction
     records = chosen().records
     cursor = new_cursor(source.end)
@@ -198,8 +210,8 @@ def main(task: str, *words_: str) -> None:
     print(json.dumps(tasks[task](*words_)))  # noqa: T201
 
 
-def _link(blob_dir: str, pool: str, until: str) -> int:
-    copy = BlobCopy(Path(blob_dir), Path(pool), int(until))
+def _link(blob_dir: str, pool: str) -> int:
+    copy = BlobCopy(Path(blob_dir), Path(pool), MAX_TID)
     for _ in copy.run():
         time.sleep(PAUSE_S)
     return copy.linked + copy.copied

@@ -1,15 +1,15 @@
 """Makes a new generation of a stage: production as it is now.
 
-1. production's data file, linked or copied, and its index
-2. its blobs
-3. if production was packed meanwhile it may have removed blobs: once more
+1. the blobs that are there already, if none were taken before
+2. production's data file, linked or copied, and its index
+3. the blobs since; if production was packed meanwhile it may have removed blobs: once more
 4. the generation has its name, and everything is on the disk
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from ZODB.FileStorage import FileStorage
 
 from zmount.errors import ZMountError
 from zmount.filestorage.blob_copy import NO_LINK
-from zmount.server.blob_pool import take_blobs
+from zmount.server.blob_pool import prepare_pool, take_blobs
 from zmount.server.freezing import (
     Moment,
     PackedMeanwhile,
@@ -25,6 +25,7 @@ from zmount.server.freezing import (
     copy_production,
     freeze_file,
     freeze_storage,
+    last_transaction,
 )
 from zmount.server.generations import Generation, Generations, Meta, remove
 from zmount.server.settings import MODES, StageSettings
@@ -60,28 +61,38 @@ class Builder:
         """
         if mode not in ("", *MODES):
             raise SwapRefused(f"there is no mode {mode!r}: {', '.join(MODES)}")
-        for _ in range(ATTEMPTS):
-            try:
-                return self._attempt(mode or self.settings.mode)
-            except PackedMeanwhile as packed:
-                why = packed
-        raise why
+        try:
+            why_copied = self.why_copied(mode or self.settings.mode)
+            since, taken = None, 0
+            if not why_copied and self._blob_dir is not None:
+                self.progress("blobs", 0, 0)
+                since, taken = prepare_pool(
+                    self._blob_dir, self.generations, self._last_transaction
+                )
+            for _ in range(ATTEMPTS):
+                try:
+                    built = self._attempt(why_copied, since)
+                    return replace(built, blobs_taken=taken + built.blobs_taken)
+                except PackedMeanwhile as packed:
+                    why = packed
+            raise why
+        except OSError as why_not:
+            where = why_not.filename or self.generations.path
+            raise SwapRefused(f"{where}: {why_not.strerror}; staging is as it was") from None
+        except ZMountError as why_not:
+            raise SwapRefused(str(why_not)) from None
 
-    def _attempt(self, mode: str) -> Built:
+    def _attempt(self, why_copied: str, since: Moment | None) -> Built:
         new = self.generations.begin()
         try:
-            return self._filled(new, mode)
-        except OSError as why:
-            where = why.filename or self.generations.path
-            raise SwapRefused(f"{where}: {why.strerror}; staging is as it was") from None
-        except ZMountError as why:
-            raise SwapRefused(str(why)) from None
+            return self._filled(new, why_copied, since)
+        except ZMountError as why:  # the link is production's file
+            raise SwapRefused(str(why).replace(str(new.base), str(self.path))) from None
         finally:
             if new.path.exists():  # it has not got its name
                 remove(new.path)
 
-    def _filled(self, new: Generation, mode: str) -> Built:
-        why_copied = self.why_copied(mode)
+    def _filled(self, new: Generation, why_copied: str, since: Moment | None) -> Built:
         if not why_copied:
             try:
                 moment = self._linked(new)
@@ -91,8 +102,8 @@ class Builder:
                 why_copied = f"{self.path} cannot be linked: {why.strerror}"
         if why_copied:
             moment = copy_production(self.path, self._blob_dir, new, self.progress)
-        has_blobs = not why_copied and self._blob_dir is not None
-        taken = self._take_blobs(new, moment) if has_blobs else 0
+        has_blobs = not why_copied and since is not None
+        taken = self._take_blobs(new, moment, since) if has_blobs else 0
         new.write_meta(
             Meta(
                 mode="copy" if why_copied else "link",
@@ -139,10 +150,15 @@ class Builder:
             return freeze_storage(self.production, new)
         return freeze_file(self.path, new)
 
-    def _take_blobs(self, new: Generation, moment: Moment) -> int:
-        assert self._blob_dir is not None  # the caller has looked
-        self.progress("blobs", 0, 0)
-        taken = take_blobs(self._blob_dir, self.generations, new, moment)
+    def _last_transaction(self) -> bytes:
+        if isinstance(self.production, FileStorage):
+            last: bytes = self.production.lastTransaction()
+            return last
+        return last_transaction(self.path)
+
+    def _take_blobs(self, new: Generation, moment: Moment, since: Moment | None) -> int:
+        assert since is not None and self._blob_dir is not None  # the caller has looked
+        taken = take_blobs(self._blob_dir, self.generations, new, moment, since)
         if self.path.stat().st_ino != moment.inode:  # only then are blobs removed
             raise PackedMeanwhile(f"{self.path}: it was packed while its blobs were linked")
         return taken

@@ -102,6 +102,17 @@ def freeze_file(path: Path, new: Generation) -> Moment:
     return Moment(tid=p64(tid), end=end, inode=inode)
 
 
+def last_transaction(path: Path) -> bytes:
+    """Return the tid of the last transaction in the data file PATH, or of one shortly before.
+
+    :raises StorageUnreadable: it is no FileStorage, or damaged
+    """
+    with open_source(path) as source:
+        end = last_end(source)
+        tid: bytes = p64(last_tid(source, committed_end(source) if end is None else end))
+        return tid
+
+
 def copy_production(
     path: Path,
     blob_dir: Path | None,

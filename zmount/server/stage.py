@@ -257,7 +257,8 @@ class StageStorage:
 
     @contextmanager
     def _alone(self, doing: str, unchanged_since: bytes) -> Iterator[None]:
-        if not self._busy.acquire(blocking=False):
+        patience_s = self.settings.drain_timeout_s if self._doing == "packed" else 0
+        if not self._busy.acquire(timeout=patience_s):
             raise SwapRefused(f"{self.__name__}: it is being {self._doing}; try again after that")
         try:
             self._doing, self._unchanged_since = doing, unchanged_since
