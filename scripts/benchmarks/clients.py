@@ -1,4 +1,4 @@
-"""A client of a ZEO server that measures: ``clients.py write|read ADDRESS RATE SAMPLES``.
+"""A client of a ZEO server that measures: ``clients.py write|read ADDRESS STORAGE RATE SAMPLES``.
 
 Its input begins with a line of JSON, the oids that a reader loads. It commits
 or loads so many times a second, as evenly as it can, until its input ends. Then
@@ -21,16 +21,19 @@ from pathlib import Path
 import transaction
 from persistent.mapping import PersistentMapping
 from ZEO.ClientStorage import ClientStorage
+from ZEO.Exceptions import ClientDisconnected
 from ZODB import DB
+from ZODB.POSException import POSKeyError, ReadConflictError
 from ZODB.utils import load_current, p64
 
 OBJECTS = 100  # that a writer changes in turn
 READER_CACHE_BYTES = 1 << 16  # next to nothing: the server shall answer
+AGAIN_S = 0.001  # after a load that a swap has broken off
 
 
-def writer(address: str) -> Callable[[int], None]:
+def writer(address: str, name: str) -> Callable[[int], None]:
     """Return a function that changes an object of this client's own and commits."""
-    connection = DB(ClientStorage(address, wait_timeout=60)).open()
+    connection = DB(ClientStorage(address, storage=name, wait_timeout=60)).open()
     objects = [PersistentMapping() for _ in range(OBJECTS)]
     connection.root()[f"writer-{random.getrandbits(64):x}"] = PersistentMapping(enumerate(objects))
     transaction.commit()
@@ -42,12 +45,21 @@ def writer(address: str) -> Callable[[int], None]:
     return commit
 
 
-def reader(address: str, oids: Sequence[int]) -> Callable[[int], None]:
-    """Return a function that loads one of the objects."""
-    storage = ClientStorage(address, wait_timeout=60, cache_size=READER_CACHE_BYTES)
+def reader(address: str, name: str, oids: Sequence[int]) -> Callable[[int], None]:
+    """Return a function that loads one of the objects, again until the server answers."""
+    storage = ClientStorage(address, storage=name, wait_timeout=60, cache_size=READER_CACHE_BYTES)
 
     def load(number: int) -> None:
-        load_current(storage, p64(random.choice(oids)))
+        oid = p64(random.choice(oids))
+        is_answered = False
+        while not is_answered:
+            try:
+                load_current(storage, oid)
+                is_answered = True
+            except POSKeyError:
+                is_answered = True  # a stage that is empty as yet
+            except (ClientDisconnected, ReadConflictError):
+                time.sleep(AGAIN_S)
 
     return load
 
@@ -68,9 +80,9 @@ def samples(call: Callable[[int], None], rate: float, is_over: threading.Event) 
 
 def main() -> None:
     """Be a client."""
-    kind, address, rate, path = sys.argv[1:]
+    kind, address, name, rate, path = sys.argv[1:]
     oids = json.loads(sys.stdin.readline())
-    call = writer(address) if kind == "write" else reader(address, oids)
+    call = writer(address, name) if kind == "write" else reader(address, name, oids)
     is_over = threading.Event()
 
     def wait_for_end() -> None:

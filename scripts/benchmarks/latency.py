@@ -8,22 +8,15 @@ after the pack began and began before the pack ended.
 
 from __future__ import annotations
 
-import ctypes
-import json
-import signal
-import subprocess
-import sys
 import tempfile
 import time
-from array import array
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from statistics import median
 
-import click
 from ZEO.ClientStorage import ClientStorage
 
 from benchmarks.course import Course, say
@@ -31,9 +24,8 @@ from benchmarks.databases import Sample
 from benchmarks.packing import PACKER
 from benchmarks.runs import fresh
 from benchmarks.tables import table, times
+from benchmarks.zeo import SETTLE_S, Call, Work, calls_of, client, figures, figures_text, server
 
-CLIENTS = Path(__file__).with_name("clients.py")
-SETTLE_S = 1.0  # before measuring: the clients' first calls are slower
 PACKERS = {"none": "no pack", "stock": "FileStorage", "ours": "zmount"}
 WORST = 5  # stalls to tell of
 CONF = """<zeo>
@@ -65,14 +57,6 @@ class Load:
     readers: int
     loads_per_s: float
     quiet_s: float  # how long it is measured without a pack
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """A commit or a load: when, on the machine's clock, and how long, in seconds."""
-
-    start_s: float
-    length_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,25 +102,11 @@ def _row(sample: Sample, packer: str, kind: str, runs: Sequence[Seen]) -> list[s
         str(sample),
         PACKERS[packer],
         kind,
-        _figures_text(before),
-        _figures_text(during),
+        figures_text(before),
+        figures_text(during),
         times(*p99),
         f"{median(run.pack_s for run in runs):.1f}",
     ]
-
-
-def _figures_text(runs: Sequence[tuple[float, float, float]]) -> str:
-    """Return the medians of the runs, but the longest of all."""
-    middles, p99s, longests = zip(*runs, strict=True)
-    return f"{median(middles):.2f} / {median(p99s):.1f} / {max(longests):.1f}"
-
-
-def figures(calls: Sequence[Call]) -> tuple[float, float, float]:
-    """Return the median, the 99th percentile and the maximum of the lengths, in ms."""
-    lengths = sorted(1000 * call.length_s for call in calls)
-    if not lengths:
-        return 0.0, 0.0, 0.0
-    return lengths[len(lengths) // 2], lengths[len(lengths) * 99 // 100], lengths[-1]
 
 
 def _run(sample: Sample, packer: str, load: Load, directory: Path) -> dict[str, Seen]:
@@ -145,20 +115,16 @@ def _run(sample: Sample, packer: str, load: Load, directory: Path) -> dict[str, 
         path = stack.enter_context(fresh(sample, directory, is_written=True))
         sockets = stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-"))
         address = str(Path(sockets, "zeo"))  # a socket's path must be short
-        stack.enter_context(_server(path, address, packer))
+        stack.enter_context(server(_conf(path, address, packer), path.parent, address))
         storage = ClientStorage(address, wait_timeout=60, cache_size=1 << 16)
         stack.callback(storage.close)
         with ExitStack() as clients:
-            writers = [
-                clients.enter_context(_client("write", address, load.commits_per_s, path, ()))
-                for _ in range(load.writers)
-            ]
-            readers = [
-                clients.enter_context(
-                    _client("read", address, load.loads_per_s, path, sample.documents)
-                )
-                for _ in range(load.readers)
-            ]
+            write = Work(kind="write", rate=load.commits_per_s)
+            read = Work(kind="read", rate=load.loads_per_s, oids=sample.documents)
+            writers, readers = (
+                [clients.enter_context(client(work, address, path.parent)) for _ in range(count)]
+                for work, count in ((write, load.writers), (read, load.readers))
+            )
             time.sleep(SETTLE_S)
             start = time.perf_counter()
             time.sleep(load.quiet_s)
@@ -170,18 +136,14 @@ def _run(sample: Sample, packer: str, load: Load, directory: Path) -> dict[str, 
             end = time.perf_counter()
         seen = {}
         for kind, paths in (("commits", writers), ("loads", readers)):
-            calls = [call for samples in paths for call in _read(samples)]
+            calls = [call for samples in paths for call in calls_of(samples)]
             seen[kind] = Seen(
-                before=[c for c in calls if start <= c.start_s and _end(c) < packed],
-                during=[c for c in calls if packed <= _end(c) and c.start_s < end],
+                before=[c for c in calls if start <= c.start_s and c.end_s < packed],
+                during=[c for c in calls if packed <= c.end_s and c.start_s < end],
                 pack_s=end - packed,
             )
             _tell_worst(kind, seen[kind], packed)
     return seen
-
-
-def _end(call: Call) -> float:
-    return call.start_s + call.length_s
 
 
 def _tell_worst(kind: str, seen: Seen, packed: float) -> None:
@@ -192,62 +154,11 @@ def _tell_worst(kind: str, seen: Seen, packed: float) -> None:
     )
 
 
-@contextmanager
-def _server(path: Path, address: str, packer: str) -> Iterator[None]:
+def _conf(path: Path, address: str, packer: str) -> str:
     blobs = path.parent / "blobs"
-    conf = path.with_name("zeo.conf")
-    conf.write_text(
-        CONF.format(
-            address=address,
-            path=path,
-            blobs=f"blob-dir {blobs}" if blobs.exists() else "",
-            packer=f"packer {PACKER}" if packer == "ours" else "",
-        )
+    return CONF.format(
+        address=address,
+        path=path,
+        blobs=f"blob-dir {blobs}" if blobs.exists() else "",
+        packer=f"packer {PACKER}" if packer == "ours" else "",
     )
-    log = path.with_name("zeo.log")
-    with log.open("w") as output:
-        server = subprocess.Popen(
-            [sys.executable, "-m", "ZEO.runzeo", "-C", str(conf)],
-            stdout=output,
-            stderr=output,
-            preexec_fn=_die_with_parent,
-        )
-        try:
-            while not Path(address).exists():
-                if server.poll() is not None:
-                    raise click.ClickException(f"the ZEO server ended: {log.read_text()}")
-                time.sleep(0.05)
-            yield
-        finally:
-            server.terminate()
-            server.wait(timeout=60)
-
-
-def _die_with_parent() -> None:
-    prctl_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(prctl_set_pdeathsig, signal.SIGTERM)
-
-
-@contextmanager
-def _client(
-    kind: str, address: str, rate: float, path: Path, oids: Sequence[int]
-) -> Iterator[Path]:
-    """Run a client; yield the file that has its samples once this context is left."""
-    taken = Path(tempfile.mkstemp(prefix="samples-", dir=path.parent)[1])
-    command = [sys.executable, str(CLIENTS), kind, address, str(rate), str(taken)]
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as client:
-        assert client.stdin is not None and client.stdout is not None
-        client.stdin.write(json.dumps(oids) + "\n")
-        client.stdin.flush()
-        if client.stdout.readline() != "ready\n":
-            raise click.ClickException(f"a client could not {kind}")
-        yield taken
-    if client.returncode:
-        raise click.ClickException(f"a client that should {kind}: exit status {client.returncode}")
-
-
-def _read(path: Path) -> list[Call]:
-    values = array("d", path.read_bytes())
-    return [Call(*pair) for pair in zip(values[::2], values[1::2], strict=True)]
