@@ -18,6 +18,7 @@ SAMPLED_DOCUMENTS = 10_000
 SHAPES = {
     "tiny": Shape(folders=3, edits=600, blobs=20, undos=3),
     "S": Shape(folders=498, edits=108_000, blobs=1000, undos=30),
+    "B": Shape(folders=498, edits=108_000, blobs=50_000, undos=30),
     "M": Shape(folders=4980, edits=1_080_000, blobs=0, undos=300),
     "XL": Shape(folders=49_800, edits=10_800_000, blobs=0, undos=3000),
 }
