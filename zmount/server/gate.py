@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -37,6 +38,7 @@ class Gate:
         self.connection = self  # ZEO's time-out would close it
         self._loop = self.server.acceptor.event_loop
         self._is_closed = threading.Event()
+        self.blocked_s = 0.0  # for so long the event loop did nothing but replace
 
     def log(self, message: str, level: int = logging.DEBUG, **options: Any) -> None:
         """Take what the lock manager has to say of its clients."""
@@ -102,6 +104,7 @@ class Gate:
 
         Their transactions are undone in the storage that it was.
         """
+        start = time.perf_counter()
         for client in list(self.server.zeo_storages_by_storage_id[self.storage_id]):
             disconnect(client)
         take()
@@ -109,6 +112,7 @@ class Gate:
         last = self.server.storages[self.storage_id].lastTransaction()
         self.server.invq[self.storage_id] = [(last, [])]
         self.open()
+        self.blocked_s = time.perf_counter() - start
 
 
 class _Call:

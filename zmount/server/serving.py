@@ -67,7 +67,13 @@ class ServedStage(StageStorage):
             answer({"phase": phase, "done": done, "total": total})
 
         built = self.swap(str(request.get("mode", "")), progress, unchanged_since(request))
-        return {**self.facts(), **built_facts(built), "seconds": time.perf_counter() - start}
+        return {
+            **self.facts(),
+            **built_facts(built),
+            "seconds_to_switch": self.switched_at - start,
+            "loop_blocked_s": self.loop_blocked_s,
+            "seconds": time.perf_counter() - start,
+        }
 
     def _undo(self, request: dict[str, Any], answer: Answer) -> dict[str, Any]:
         self.undo_swap(unchanged_since(request))

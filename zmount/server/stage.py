@@ -75,6 +75,7 @@ class StageStorage:
         self._readers = threading.Condition()
         self._reading: Counter[int] = Counter()  # by the content's id
         self._is_closed = False
+        self.switched_at = self.loop_blocked_s = 0.0  # of the last swap, in seconds
         try:
             self._open()
         except BaseException:
@@ -295,6 +296,7 @@ class StageStorage:
         gate.shut(self.settings.drain_timeout_s)
         try:
             self._become(generation, content, lambda take: gate.on_loop(lambda: gate.replace(take)))
+            self.switched_at, self.loop_blocked_s = time.perf_counter(), gate.blocked_s
         finally:
             if gate.locked:
                 gate.on_loop(gate.open)
