@@ -65,7 +65,11 @@ def prepare_pool(
     for unused in (beside, pool):  # no generation needs them
         shutil.rmtree(unused, ignore_errors=True)
     tid = last_transaction()
-    count = _in_child("link", str(blob_dir), str(beside))
+    try:
+        count = _in_child("link", str(blob_dir), str(beside))
+    except SwapRefused:
+        shutil.rmtree(beside, ignore_errors=True)
+        raise
     beside.rename(pool)
     return Moment(tid=tid, end=0, inode=0), count
 

@@ -260,18 +260,34 @@ class Generations:
         return Generation(path)
 
     def make_current(self, one: Generation | None) -> None:
-        """Let ONE be the current one from now on; None: the plain file."""
+        """Let ONE be the current one from now on; None: the plain file.
+
+        After an OSError the one before is it.
+        """
         earlier = self.current
-        if earlier is not None:
+        if earlier is not None and not earlier.was_served:
             earlier.note_served()
+        try:
+            self._point_to(one)
+            sync_directory(self.path)
+        except OSError:
+            self.take_back(earlier)
+            raise
+        if one is not None:
+            with suppress(OSError):  # the next one to open it, or to leave it, does it
+                one.note_served()
+
+    def take_back(self, earlier: Generation | None) -> None:
+        """Let EARLIER be the current one again, which nobody knows was not so meanwhile."""
+        self._point_to(earlier)
+        with suppress(OSError):
+            sync_directory(self.path)
+
+    def _point_to(self, one: Generation | None) -> None:
         beside = self.path / f"current{NEW}"
         beside.unlink(missing_ok=True)
         beside.symlink_to(PLAIN_NAME if one is None else one.path.name)
         beside.rename(self.current_link)
-        sync_directory(self.path)
-        if one is not None:
-            with suppress(OSError):  # the next one to open it, or to leave it, does it
-                one.note_served()
 
     def remove_leftovers(self) -> tuple[str, ...]:
         """Remove what was never current: half built, or built and not switched to.

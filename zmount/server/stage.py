@@ -239,7 +239,10 @@ class StageStorage:
                 if self.generation != built.generation:
                     self._give_up(built.generation)
                 raise
+        if self._db is None:
             self._clean_up()
+        else:  # nobody has to wait for it
+            threading.Thread(target=self._clean_up, name="clean up", daemon=True).start()
         return built
 
     def undo_swap(self, unchanged_since: bytes = z64) -> Generation | None:
@@ -258,7 +261,8 @@ class StageStorage:
 
     @contextmanager
     def _alone(self, doing: str, unchanged_since: bytes) -> Iterator[None]:
-        patience_s = self.settings.drain_timeout_s if self._doing == "packed" else 0
+        is_short = self._doing in ("packed", "cleaned up")
+        patience_s = self.settings.drain_timeout_s if is_short else 0
         if not self._busy.acquire(timeout=patience_s):
             raise SwapRefused(f"{self.__name__}: it is being {self._doing}; try again after that")
         try:
@@ -313,12 +317,12 @@ class StageStorage:
                 self._content, self.generation, self.floor = content, generation, floor
 
         self._must_be_open()
+        self.generations.make_current(generation)
         try:
-            self.generations.make_current(generation)
             at_once(take)
         except BaseException:
             if self._content is not content and not self._is_closed:
-                self.generations.make_current(earlier)
+                self.generations.take_back(earlier)
             raise
 
     def _must_be_open(self) -> None:
@@ -369,10 +373,13 @@ class StageStorage:
 
     def _clean_up(self) -> None:
         """Remove what is not kept any more; a failure is told in the log, and tried again."""
-        try:
-            clean_up(self.generations, self.settings.keep, self._content)
-        except (OSError, StorageError):
-            log.exception("%s: what is not needed any more is not removed", self.__name__)
+        with self._busy:
+            self._doing = "cleaned up"
+            try:
+                clean_up(self.generations, self.settings.keep, self._content)
+            except (OSError, StorageError, ValueError):
+                if not self._is_closed:
+                    log.exception("%s: what is not needed any more stays", self.__name__)
 
 
 def _delegated(name: str) -> Any:
