@@ -51,7 +51,7 @@ def result_text(result: Swapped) -> Text:
     what = "shows its file from before the first swap"
     if not state.is_plain:
         what = f"shows {result.site.production.name} of {tid_text(state.base_tid)}"
-    text.append(f" in {_seconds(result.seconds)}: {name} {what}\n")
+    text.append(f" in {result.seconds:.2f} s: {name} {what}\n")
     for sight in result.sights:
         mark = {True: "", False: "wrong: ", None: "down: "}[sight.is_right]
         colour = {True: "", False: "red", None: "yellow"}[sight.is_right]
@@ -104,7 +104,3 @@ def _room(plan: SwapPlan) -> str:
     if needed is None:
         return f"more than {decimal(plan.seen.production_bytes)} needed, {free} free"
     return f"{decimal(needed)} needed, {free} free"
-
-
-def _seconds(seconds: float) -> str:
-    return f"{seconds * 1000:.0f} ms" if seconds < 1 else f"{seconds:.1f} s"
