@@ -39,6 +39,27 @@ def in_memory(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stages]:
     shutil.rmtree(directory)
 
 
+class Fault:
+    """Lets call NUMBER that changes DIRECTORY fail, as an audit hook."""
+
+    def __init__(self, number: int, directory: str) -> None:
+        self.left = number
+        self.directory = directory
+        self.is_armed, self.has_come = True, False
+
+    def hear(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if not self.is_armed or event not in (EVENTS | MORE_EVENTS) - {"subprocess.Popen"}:
+            return
+        if event == "open" and not (arguments[2] or 0) & WRITING:
+            return
+        if not any(self.directory in str(each) for each in arguments):
+            return
+        if self.left == 0:
+            self.is_armed, self.has_come = False, True
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(arguments[0]))
+        self.left -= 1
+
+
 def failed_at(number: int, act: Callable[[StageStorage], object], stages: Stages) -> bool:
     """Let call NUMBER of a swap that changes the disk, from 0, fail; return False if none did.
 
@@ -48,29 +69,13 @@ def failed_at(number: int, act: Callable[[StageStorage], object], stages: Stages
     def failing() -> None:
         storage = StageStorage(stages.settings())
         generation = storage.generation
-        calls, failed = 0, False
-
-        def count(event: str, arguments: tuple[Any, ...]) -> None:
-            nonlocal calls, failed
-            if failed or event not in EVENTS | MORE_EVENTS or event == "subprocess.Popen":
-                return
-            if event == "open" and not (arguments[2] or 0) & WRITING:
-                return
-            if not any(str(stages.directory) in str(each) for each in arguments):
-                return
-            if calls == number:
-                failed = True
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(arguments[0]))
-            calls += 1
-
-        is_armed = True
-        sys.addaudithook(lambda event, arguments: count(event, arguments) if is_armed else None)
+        fault = Fault(number, str(stages.directory))
+        sys.addaudithook(fault.hear)
         try:
             act(storage)
         except (StorageError, OSError):
-            is_armed = False
             assert storage.generation == generation
-        is_armed = False
+        fault.is_armed = False
         assert storage.generations.current == storage.generation
         assert storage.loadBefore(z64, b"\x7f" * 8) is not None
         if number % AGAIN == 0:
@@ -80,7 +85,7 @@ def failed_at(number: int, act: Callable[[StageStorage], object], stages: Stages
         assert again.generation == storage.generation
         assert again.floor == storage.floor
         again.close()
-        os._exit(0 if failed else WRONG)
+        os._exit(0 if fault.has_come else WRONG)
 
     def loud() -> None:
         try:

@@ -15,10 +15,10 @@ import os
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ZODB.blob import FilesystemHelper, is_blob_record
 from ZODB.POSException import POSKeyError
@@ -42,8 +42,12 @@ from zmount.server.freezing import Moment, SwapRefused
 from zmount.server.generations import NEW, Generation, Generations, remove
 
 NICE = 10
-PAUSE_S = 0.002  # after each directory of many: production's commits come first
-PIECE = 50  # links, or removals, between two pauses
+PAUSE_S = 0.002  # production's commits come first
+PIECE = 50  # links, removals or directories between two pauses
+
+NOTHING = "[]"  # a list of dropped blobs that is empty
+
+T = TypeVar("T")
 
 
 def prepare_pool(
@@ -65,6 +69,9 @@ def prepare_pool(
     for unused in (beside, pool):  # no generation needs them
         shutil.rmtree(unused, ignore_errors=True)
     tid = last_transaction()
+    if not any(each.name.startswith("0x") for each in blob_dir.iterdir()):
+        FilesystemHelper(str(pool)).create()
+        return Moment(tid=tid, end=0, inode=0), 0
     try:
         count = _in_child("link", str(blob_dir), str(beside))
     except SwapRefused:
@@ -101,13 +108,19 @@ def _link_later(source: Source, start: int, blob_dir: Path, pool: Path) -> int:
     source_of = FilesystemHelper(str(blob_dir), "automatic")
     pool_of = FilesystemHelper(str(pool), "automatic")
     count = 0
-    for number, (oid, tid) in enumerate(blobs_from(source, start), 1):
+    for oid, tid in _paced(blobs_from(source, start)):
         target = Path(pool_of.getBlobFilename(oid, tid))
         with suppress(FileNotFoundError):  # a check would find it: it is not there
             count += _linked(source_of.getBlobFilename(oid, tid), target)
+    return count
+
+
+def _paced(steps: Iterable[T]) -> Iterator[T]:
+    """Yield the STEPS, with a pause now and then."""
+    for number, step in enumerate(steps, 1):
+        yield step
         if number % PIECE == 0:
             time.sleep(PAUSE_S)
-    return count
 
 
 def _linked(source: str, target: Path) -> bool:
@@ -160,14 +173,41 @@ def clean_up(generations: Generations, keep: int, content: Any) -> None:
     """
     current = generations.current
     if current is not None and generations.blobs.exists():
-        _list_dropped(generations.blobs, current, content.base)
+        earlier = _not_packed_since(generations, current)
+        if earlier is None:
+            _list_dropped(generations.blobs, current, content.base)
+        elif not current.dropped_blobs.exists():
+            write_durably(current.dropped_blobs, earlier)
     for one in generations.outdated(keep):
         remove(one.path)
     kept = generations.all()
     if not kept or not generations.blobs.exists():
         return
-    if kept[0].dropped_blobs.exists():
+    listed = kept[0].dropped_blobs
+    if listed.exists() and listed.read_text() != NOTHING:
         _in_child("drop", str(generations.blobs), str(kept[0].dropped_blobs))
+
+
+def _not_packed_since(generations: Generations, current: Generation) -> str | None:
+    """Return the list of the generation before, if that is true of the current one, too.
+
+    Only a pack drops blobs, and it puts another file in production's place. None: the
+    pool is to be looked through.
+    """
+    here = current.meta
+    others = {
+        meta.base_tid: (meta.base_inode, one)
+        for one in generations.all()
+        if one != current and (meta := one.known_meta) is not None and meta.has_blobs
+    }
+    if not here.has_blobs:
+        return None
+    if not others:
+        return NOTHING  # the pool is as new as the generation
+    inode, latest = others[max(others)]
+    if inode != here.base_inode or not latest.dropped_blobs.exists():
+        return None
+    return latest.dropped_blobs.read_text()
 
 
 def _list_dropped(pool: Path, current: Generation, base: Any) -> None:
@@ -176,14 +216,12 @@ def _list_dropped(pool: Path, current: Generation, base: Any) -> None:
     _in_child("list", str(pool), str(found))
     names_of = FilesystemHelper(str(pool), "automatic")
     dropped = []
-    for number, name in enumerate(json.loads(found.read_text()), 1):
+    for name in _paced(json.loads(found.read_text())):
         oid, tid = names_of.splitBlobFilename(str(pool / name))
         try:  # production may have dropped it after this generation's moment
             base.loadSerial(oid, tid)
         except POSKeyError:
             dropped.append(name)
-        if number % PIECE == 0:
-            time.sleep(PAUSE_S)
     write_durably(current.dropped_blobs, json.dumps(dropped))
     found.unlink()
 
@@ -216,8 +254,8 @@ def main(task: str, *words_: str) -> None:
 
 def _link(blob_dir: str, pool: str) -> int:
     copy = BlobCopy(Path(blob_dir), Path(pool), MAX_TID)
-    for _ in copy.run():
-        time.sleep(PAUSE_S)
+    for _ in _paced(copy.run()):
+        pass
     return copy.linked + copy.copied
 
 
@@ -225,34 +263,30 @@ def _link_missing(blob_dir: str, pool: str, until: str) -> int:
     source_of = FilesystemHelper(blob_dir, "automatic")
     pool_of = FilesystemHelper(pool, "automatic")
     count = 0
-    for _, directory in source_of.listOIDs():
+    for _, directory in _paced(source_of.listOIDs()):
         with suppress(FileNotFoundError):  # a pack removes it; the caller will see
             for blob in Path(directory).iterdir():
                 oid, tid = source_of.splitBlobFilename(str(blob))
                 if tid is not None and int.from_bytes(tid, "big") <= int(until):
                     count += _linked(str(blob), Path(pool_of.getBlobFilename(oid, tid)))
-        time.sleep(PAUSE_S)
     return count
 
 
 def _list(pool: str, path: str) -> int:
     dropped = []
-    for directory, _, names in os.walk(pool):
+    for directory, _, names in _paced(os.walk(pool)):
         dropped += [
             f"{directory}/{name}"
             for name in names
             if name.endswith(".blob") and os.lstat(f"{directory}/{name}").st_nlink == 1
         ]
-        time.sleep(PAUSE_S)
     Path(path).write_text(json.dumps([os.path.relpath(each, pool) for each in dropped]))
     return len(dropped)
 
 
 def _drop(pool: str, path: str) -> int:
     names = json.loads(Path(path).read_text())
-    for number, name in enumerate(names, 1):
+    for name in _paced(names):
         Path(pool, name).unlink(missing_ok=True)
-        if number % PIECE == 0:
-            time.sleep(PAUSE_S)
-    Path(path).unlink()
+    write_durably(Path(path), NOTHING)
     return len(names)
