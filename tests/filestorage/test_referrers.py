@@ -110,3 +110,52 @@ def test_a_database_that_is_not_there_yet_refers_to_nothing(data_fs: Path, tmp_p
     say(data_fs, f"referrer main {to_come}\nreferrer main {lost}\n")
 
     assert list(read_referrers(data_fs).files) == [lost]
+
+
+def generation(directory: Path, name: str) -> Path:
+    path = directory / name
+    path.mkdir(parents=True)
+    (path / "base.fs").write_bytes(b"FS30")
+    (path / "changes.fs").write_bytes(b"FS30")
+    return path
+
+
+def test_what_a_stage_shows_refers_and_what_may_come_back(data_fs: Path, tmp_path: Path):
+    stage = tmp_path / "generations"
+    first, second = generation(stage, "gen-000001"), generation(stage, "gen-000002")
+    generation(stage, "gen-000003.new")
+    say(data_fs, f"stage main {stage}\n")
+
+    found = read_referrers(data_fs)
+
+    assert set(found.files) == {
+        path / name for path in (first, second) for name in ("base.fs", "changes.fs")
+    }
+    assert found.unreadable == ()
+
+
+def test_a_base_that_is_the_database_itself_is_no_referrer(data_fs: Path, tmp_path: Path):
+    data_fs.write_bytes(b"FS30")
+    made = generation(tmp_path / "generations", "gen-000001")
+    (made / "base.fs").unlink()
+    (made / "base.fs").hardlink_to(data_fs)
+    say(data_fs, f"stage main {made.parent}\n")
+
+    assert set(read_referrers(data_fs).files) == {made / "changes.fs"}
+
+
+def test_one_file_of_several_names_is_read_once(data_fs: Path, tmp_path: Path):
+    other = tmp_path / "other.fs"
+    other.write_bytes(b"FS30")
+    (tmp_path / "link.fs").hardlink_to(other)
+    say(data_fs, f"referrer a {other}\nreferrer b {tmp_path}/link.fs\n")
+
+    assert dict(read_referrers(data_fs).files) == {other: {"a", "b"}}
+
+
+def test_a_stage_that_is_not_there_cannot_be_read(data_fs: Path):
+    say(data_fs, "stage main /nowhere/generations\n")
+
+    assert [str(one) for one in read_referrers(data_fs).unreadable] == [
+        "/nowhere/generations: No such file or directory"
+    ]
