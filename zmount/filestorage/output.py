@@ -7,34 +7,16 @@ every commit of the storage that is being packed.
 
 from __future__ import annotations
 
-import ctypes
 import os
-from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 
+from zmount.filestorage.file_copy import WRITE_BACK, write_back
 from zmount.filestorage.index import own_as
 
 BUFFER = 1 << 22  # bytes; two of them
 WRITTEN_AT_ONCE = 1 << 16  # bytes: below it another thread costs more than it brings
-WRITE_BACK = 1 << 23  # bytes between two requests to begin with the disk
-_SYNC_FILE_RANGE_WRITE = 2  # linux/fs.h: start, do not wait
-
-
-def _write_back() -> Callable[[int, int, int], None]:
-    """Return a function (descriptor, offset, size) that starts writing to the disk."""
-    try:
-        call = ctypes.CDLL(None, use_errno=True).sync_file_range
-    except (OSError, AttributeError):
-        return lambda descriptor, offset, size: None  # Linux only; fsync does it all later
-    call.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
-
-    def start(descriptor: int, offset: int, size: int) -> None:
-        # a hint: whether it worked shows at fsync
-        call(descriptor, offset, size, _SYNC_FILE_RANGE_WRITE)
-
-    return start
 
 
 class Measure:
@@ -65,7 +47,7 @@ class Output:
         self.size = 0
         self._other = bytearray(BUFFER)
         self._started = 0
-        self._write_back = _write_back()
+        self._write_back = write_back()
         self._thread = ThreadPoolExecutor(1, "write")
         self._pending: Future[None] | None = None
 
