@@ -348,6 +348,25 @@ def test_a_virtual_environment_without_zmount_has_not_the_packer_of_its_storages
         demand_valid([finding])
 
 
+def test_a_virtual_environment_without_zmount_has_no_stages(without_zmount: Path, tmp_path: Path):
+    text = "packer stock\nvenv {venv}\n<zeo zeo/>\n<site x.org/>\n<instance pub/>\n"
+    topology = topology_of(tmp_path, text.format(venv=without_zmount))
+
+    (finding,) = (one for one in judged(topology) if one.severity == "error")
+
+    assert finding.what == f"{without_zmount} has no zmount, whose stages its staging storages are"
+    assert finding.why == "zeo cannot start"
+    assert finding.hint.endswith("or stage-mode none, in zmount.conf")
+    without = topology_of(tmp_path, "stage-mode none\n" + text.format(venv=without_zmount))
+    assert [one for one in judged(without) if one.severity == "error"] == []
+
+
+def test_stages_with_the_stock_packer_are_right(tmp_path: Path):
+    text = "packer stock\n<zeo zeo/>\n<site x.org/>\n<instance pub/>\n"
+
+    assert [one for one in judged(topology_of(tmp_path, text)) if one.severity == "error"] == []
+
+
 def test_with_the_stock_packer_it_needs_no_zmount(without_zmount: Path, tmp_path: Path):
     topology = topology_of(tmp_path, f"packer stock\nvenv {without_zmount}\n{TOPOLOGY}")
 

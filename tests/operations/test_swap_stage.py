@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -24,8 +25,11 @@ from ZODB.utils import load_current, p64
 
 from zmount.effects.answers import ask_zeo
 from zmount.effects.history import history, history_file
+from zmount.effects.raw_records import RawDatabase
+from zmount.effects.raw_storages import open_files
 from zmount.effects.stage_files import changes_on, stage_state
 from zmount.errors import Locked, SwapRefused, UnknownName
+from zmount.operations.start_indexes import ready_indexes
 from zmount.operations.swap_plan import SwapPlan, SwapWish
 from zmount.operations.swap_stage import Event, Swapped, refuse_failures, swap_stage
 
@@ -563,6 +567,54 @@ def test_a_plone_database_is_on_staging_to_the_last_object_and_blob(
     live.close()
     assert count > 8000
     assert blobs == 4
+
+
+def test_production_on_another_volume_is_copied_and_that_is_said(
+    make: Callable[[str], Swaps], tmp_path: Path
+) -> None:
+    with tempfile.TemporaryDirectory(dir="/dev/shm") as elsewhere:
+        if Path(elsewhere).stat().st_dev == tmp_path.stat().st_dev:
+            pytest.skip("/dev/shm is no volume of its own here")
+        swaps = make(f"<storage pub/x.org>\npath {elsewhere}/Data.fs\n</storage>\n{CONF}")
+        swaps.write(PRODUCTION, number=1)
+        swaps.start()
+
+        done = swaps.swap()
+
+        assert done.error is None
+        assert done.plan is not None and done.plan.mode == "copy"
+        assert done.plan.why_copied == f"{elsewhere}/Data.fs is on another volume"
+        assert done.plan.needed_bytes is not None
+        assert root_of(swaps.client(STAGING))["number"] == 1
+        swaps.close()
+
+
+def test_whoever_reads_files_reads_what_staging_shows(swaps: Swaps) -> None:
+    swaps.swap()
+    swaps.write(STAGING, draft=1)
+    storage = open_files(swaps.staging)
+    database = RawDatabase(storage, STAGING)
+
+    root = database.root()
+
+    assert root["number"] == 1
+    assert root["draft"] == 1
+    database.close()
+
+
+def test_the_index_of_the_changes_is_made_ready_before_a_start(swaps: Swaps) -> None:
+    swaps.swap()
+    swaps.write(STAGING, draft=1)
+    swaps.stop()
+    changes = stage_state(swaps.staging).files[-1]
+    production = swaps.deployment.topology.storage(PRODUCTION)
+    shutil.copy(str(production.index), changes.with_name("changes.fs.index"))
+
+    notes = ready_indexes(swaps.deployment.topology, swaps.deployment.process("zeo"))
+
+    assert any("the index of stage/x.org" in note for note in notes), notes
+    swaps.start()
+    assert root_of(swaps.client(STAGING))["draft"] == 1
 
 
 def test_blobs_are_productions_and_come_back(swaps: Swaps, tmp_path: Path) -> None:

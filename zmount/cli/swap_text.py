@@ -52,6 +52,8 @@ def result_text(result: Swapped) -> Text:
     if not state.is_plain:
         what = f"shows {result.site.production.name} of {tid_text(state.base_tid)}"
     text.append(f" in {result.seconds:.2f} s: {name} {what}\n")
+    if (why := result.told.get("why_copied")) and result.plan.mode == "link":
+        text.append(f"  copied: {why}\n", "yellow")
     for sight in result.sights:
         mark = {True: "", False: "wrong: ", None: "down: "}[sight.is_right]
         colour = {True: "", False: "red", None: "yellow"}[sight.is_right]

@@ -21,13 +21,14 @@ from zmount.effects.local_files import is_directory, is_executable, why_not_runn
 from zmount.errors import EnvironmentMissing, RenderError
 from zmount.render.generated import GeneratedFile
 from zmount.render.site_zcml import package_and_file
+from zmount.render.storage_section import STAGE_PACKAGE
 from zmount.topology.findings import Finding, error, warning
 from zmount.topology.hosts import Host
 from zmount.topology.instances import Replica
 from zmount.topology.managers import boot_service
 from zmount.topology.places import Place
 from zmount.topology.processes import Process, processes
-from zmount.topology.storages import PACKER
+from zmount.topology.storages import PACKER, STOCK_PACKER
 from zmount.topology.topology import Topology
 
 ENVIRONMENT = "environment-missing"  # the rule of what is not installed
@@ -160,21 +161,26 @@ def _in_venv(
     has = {program for program in ("runzeo", "runwsgi") if (Path(venv) / "bin" / program).exists()}
     readers = (("zeo",) if "runzeo" in has else ()) + (("zope", "ini") if "runwsgi" in has else ())
     products, packers = _products(inmates), _packers(inmates, theirs)
+    with_stages = _with_stages(inmates, theirs)
     answer = _ask(
         python,
         {
             **_request(theirs, *readers),
-            "importable": list(products),
+            "importable": [*products, *([STAGE_PACKAGE] if with_stages else [])],
             "packers": list(packers) if readers else [],  # else ZODB itself is missing
         },
         python_path=[process.environment.text("PYTHONPATH") for process in inmates],
     )
-    yield from _findings(answer)
+    # said below in better words
+    unloadable = f"could not load package {STAGE_PACKAGE}:"
+    yield from _findings([each for each in answer if not each["what"].startswith(unloadable)])
     for wrong in answer:
         name = wrong["what"]
         if wrong["path"]:
             continue
-        if name in packers:
+        if name == STAGE_PACKAGE:
+            yield _no_stages(venv, with_stages)
+        elif name in packers:
             yield _no_packer(venv, name, packers[name])
         else:
             package, _, file = name.partition(":")
@@ -205,10 +211,30 @@ def _packers(inmates: list[Process], files: tuple[GeneratedFile, ...]) -> dict[s
         if file.reader not in ("zeo", "zope"):
             continue
         keys = (line.strip().partition(" ") for line in file.text.splitlines())
-        for name in dict.fromkeys(value for key, _, value in keys if key == "packer"):
+        values = (value for key, _, value in keys if key == "packer" and value != STOCK_PACKER)
+        for name in dict.fromkeys(values):
             openers = [process for process in inmates if process.name in file.processes]
             wanted.setdefault(name, []).extend(openers)
     return wanted
+
+
+def _with_stages(inmates: list[Process], files: tuple[GeneratedFile, ...]) -> list[Process]:
+    """Return which INMATES' FILES have stages, which are zmount's."""
+    names = {
+        name
+        for file in files
+        if f"%import {STAGE_PACKAGE}" in file.text.splitlines()
+        for name in file.processes
+    }
+    return [process for process in inmates if process.name in names]
+
+
+def _no_stages(venv: PurePosixPath, wanting: list[Process]) -> Finding:
+    return _missing(
+        wanting,
+        f"{venv} has no zmount, whose stages its staging storages are",
+        f"{venv}/bin/pip install zmount; or stage-mode none, in zmount.conf",
+    )
 
 
 def _no_packer(venv: PurePosixPath, name: str, wanting: list[Process]) -> Finding:
