@@ -91,6 +91,7 @@ class Offline:
                 stderr=subprocess.PIPE,
                 text=True,
                 env=environment(self.process) if self.process is not None else None,
+                cwd="/",  # -m looks for modules where it is run
                 start_new_session=True,  # Ctrl-C is for us: it then ends with us
                 **as_user(user),
             )
