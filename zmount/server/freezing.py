@@ -1,8 +1,9 @@
 """Production at one moment, in the directory of a new generation.
 
-Linked: the data file by a hard link, which takes no time and no room. Of a storage
-in this process its lock is held only to read where it ends, and its index in
-memory; of any other one the saved index is brought up to date from the file.
+Linked: the data file by a hard link, which takes no time and no room. The index of
+a storage in this process is the one in memory, taken piece by piece, and its lock is
+held only for one at a time; of any other one it is the saved one. Either is brought
+up to date from the file.
 
 Copied: a clone, where production lies on another volume, or where one is wanted.
 """
@@ -16,13 +17,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ZODB.fsIndex import fsBucket, num2str
 from ZODB.POSException import StorageError
 from ZODB.utils import p64, z64
 
+from zmount.filestorage.cores import chosen
+from zmount.filestorage.format import new_cursor
 from zmount.filestorage.index import read_index, write_buckets
 from zmount.filestorage.index_check import judge
 from zmount.filestorage.index_content import content_of
-from zmount.filestorage.source import committed_end, last_end, last_tid, open_source
+from zmount.filestorage.source import batches, committed_end, last_end, last_tid, open_source
 from zmount.server.copying import copy_storage
 from zmount.server.generations import Generation
 
@@ -39,7 +43,7 @@ class PackedMeanwhile(SwapRefused):
 class Moment:
     """Production up to the transaction ``tid``, which ends at byte ``end`` of file ``inode``.
 
-    ``locked_s`` is for how long production's lock was held.
+    ``locked_s`` is for how long production's lock was held, at most at a time.
     """
 
     tid: bytes
@@ -57,20 +61,61 @@ def freeze_storage(storage: Any, new: Generation) -> Moment:
     :raises SwapRefused: production is empty
     """
     os.link(storage._file_name, new.base)  # may wait for the disk: not under the lock
-    with storage._lock:
-        start = time.perf_counter()
+    hold = _Hold(storage._lock)
+    with hold:
+        position, buckets = storage._pos, list(storage._index._data.items())
+    taken = {}
+    for prefix, bucket in buckets:
+        with hold:
+            taken[prefix] = bucket.toString()
+        time.sleep(0)  # others may want to go on
+    with hold:
         end, tid = storage._pos, storage._ltid
         inode = os.fstat(storage._file.fileno()).st_ino
-        # strings: they are written below, without the lock
-        buckets = [(prefix, each.toString()) for prefix, each in storage._index._data.items()]
-        locked_s = time.perf_counter() - start
     if new.base.stat().st_ino != inode:
         raise PackedMeanwhile(f"{storage._file_name}: it was packed this very moment; try again")
     if tid == z64:
         raise SwapRefused(f"{storage._file_name}: it is empty")
-    write_buckets(new.base.with_name("base.fs.index"), end, buckets)
+    _bring_up_to(new.base, position, end, taken)
+    write_buckets(new.base.with_name("base.fs.index"), end, sorted(taken.items()))
     _protect(new)
-    return Moment(tid=tid, end=end, inode=inode, locked_s=locked_s)
+    return Moment(tid=tid, end=end, inode=inode, locked_s=hold.longest_s)
+
+
+class _Hold:
+    """``with hold:`` holds LOCK, and notes for how long."""
+
+    def __init__(self, lock: Any) -> None:
+        self._lock = lock
+        self._since = 0.0
+        self.longest_s = 0.0
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+        self._since = time.perf_counter()
+
+    def __exit__(self, *error: object) -> None:
+        self.longest_s = max(self.longest_s, time.perf_counter() - self._since)
+        self._lock.release()
+
+
+def _bring_up_to(path: Path, position: int, end: int, buckets: dict[bytes, bytes]) -> None:
+    """Let BUCKETS be those of the data file PATH at END.
+
+    Each was taken at a moment of its own: none before POSITION, none after END. So what
+    was written between these, said once more, makes them all of one moment.
+    """
+    changed: dict[bytes, Any] = {}
+    fields = chosen().records.RECORD_FIELDS
+    with open_source(path, end) as source:
+        for found, count in batches(source, new_cursor(position), end):
+            for at in range(0, fields * count, fields):
+                oid = p64(found[at])
+                bucket = changed.get(oid[:6])
+                if bucket is None:
+                    bucket = changed[oid[:6]] = fsBucket().fromString(buckets.get(oid[:6], b""))
+                bucket[oid[6:]] = num2str(found[at + 1])
+    buckets.update((prefix, bucket.toString()) for prefix, bucket in changed.items())
 
 
 def freeze_file(path: Path, new: Generation) -> Moment:
