@@ -207,17 +207,17 @@ def _clients(sample: Sample, place: Place, seen: Seen) -> Iterator[None]:
 
 
 def _swaps(sample: Sample, place: Place, rounds: int, seen: Seen) -> None:
-    is_only_linked = place.path.stat().st_size > COPIED_BYTES or _blobs_of(sample) >= MANY_BLOBS
+    is_copied = place.path.stat().st_size <= COPIED_BYTES
+    linked = f"link, {NEW_BLOBS} new blobs" if place.has_blobs else "link"
     seen.swaps.append(_swap("link, first", place))
     for number in range(rounds):
         say(f"round {number + 1}: {sample.name}")
         if place.has_blobs:
             _write_blobs(place)
-        seen.swaps.append(
-            _swap(f"link, {NEW_BLOBS} new blobs" if place.has_blobs else "link", place)
-        )
-        if not is_only_linked:
+        seen.swaps.append(_swap(linked, place))
+        if is_copied and _blobs_of(sample) < MANY_BLOBS:
             seen.swaps.append(_swap("copy", place))
+        if is_copied:
             _copy(place, seen)
 
 
