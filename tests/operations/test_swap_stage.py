@@ -659,3 +659,15 @@ def test_only_the_servers_user_and_root_may_swap(swaps: Swaps) -> None:
         pytest.skip("another user may not run this Python")
     assert done.returncode == 18, done.stderr
     assert "does not take orders from us" in done.stderr
+
+
+def test_generations_that_may_not_be_looked_at_are_said_in_one_line(swaps: Swaps) -> None:
+    swaps.swap()
+    generations = Path(str(swaps.staging.stage.generations))
+    (generations / "current").unlink()
+    (generations / "current").mkdir()  # so that even root cannot read where it leads
+
+    for command in ("status", "show", "pack --dry-run", "verify", "swap-stage x.org"):
+        done = swaps.deployment.zmount(*command.split())
+        assert "Traceback" not in done.stderr, (command, done.stderr)
+    assert "generations/current" in done.stderr

@@ -111,6 +111,8 @@ def current_files(storage: Storage) -> tuple[Path, ...]:
     """Return the data files that STORAGE shows, on this host; the one that is written to last.
 
     Of a FileStorage that is its Data.fs, of a stage what is current now.
+
+    :raises StorageUnreadable: which that is may not be seen
     """
     if storage.data_fs is None:
         return ()
@@ -127,7 +129,10 @@ def written_file(storage: Storage) -> Path | None:
 
 
 def is_swapped(storage: Storage) -> bool:
-    """True if STORAGE shows production's content and not a file of its own."""
+    """True if STORAGE shows production's content and not a file of its own.
+
+    :raises StorageUnreadable: that may not be seen
+    """
     return storage.stage is not None and _current(storage) is not None
 
 
@@ -267,7 +272,8 @@ def _readable(storage: Storage) -> Iterator[None]:
 
 
 def _current(storage: Storage) -> Generation | None:
-    return generations_of(storage).current
+    with _readable(storage):
+        return generations_of(storage).current
 
 
 def _plain(storage: Storage, kept: tuple[Kept, ...]) -> StageState:

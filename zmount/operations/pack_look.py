@@ -10,7 +10,7 @@ from zmount.effects.administrator_file import known_password
 from zmount.effects.answers import Answer
 from zmount.effects.pack_look import DataFile, look_at
 from zmount.effects.stage_files import is_swapped, written_file
-from zmount.errors import PrepareFailed, UnknownName
+from zmount.errors import PrepareFailed, StorageUnreadable, UnknownName
 from zmount.operations.local_processes import LocalProcesses
 from zmount.operations.outdated import outdated
 from zmount.operations.pack_plan import Seen
@@ -60,7 +60,10 @@ class _Eyes:
 
     def see(self, storage: Storage) -> Seen:
         """Return how STORAGE is."""
-        data_fs = _file_to_pack(storage)
+        try:
+            data_fs = _file_to_pack(storage)
+        except StorageUnreadable as why:
+            return Seen(storage=storage, unseen=str(why))
         file = look_at(data_fs) if data_fs is not None else DataFile()
         opener = self._local.openers.get(storage.name)
         if opener is None:

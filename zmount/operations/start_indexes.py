@@ -12,7 +12,7 @@ from pathlib import Path, PurePath
 
 from zmount.effects.local_files import is_file
 from zmount.effects.stage_files import current_files, is_swapped
-from zmount.errors import Locked, ZMountError
+from zmount.errors import Locked, StorageUnreadable, ZMountError
 from zmount.filestorage.reindex import ready_index
 from zmount.topology.instances import Replica
 from zmount.topology.processes import Process
@@ -49,7 +49,12 @@ def _files(storage: Storage) -> Iterator[PurePath]:
 
 
 def _ready(storage: Storage) -> Iterator[str]:
-    for path in _files(storage):
+    try:
+        files = tuple(_files(storage))
+    except StorageUnreadable as why:
+        yield str(why)
+        return
+    for path in files:
         if not is_file(path):
             continue
         try:

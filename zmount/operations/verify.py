@@ -220,9 +220,9 @@ def _others(storage: Storage, topology: Topology) -> dict[str, Path]:
         for mount in instance.mounts:
             if mount.name == own_name or mount.storage.host.name != storage.host.name:
                 continue
-            if is_swapped(mount.storage):
-                continue  # no one file holds its objects
             try:
+                if is_swapped(mount.storage):
+                    continue  # no one file holds its objects
                 path = files_of(mount.storage).data_fs
             except StorageUnreadable:
                 continue
