@@ -48,16 +48,19 @@ def open_content(
             f"{generation.path}: this is not a generation of {settings.name}: {why}; "
             "zmount swap-stage makes another one"
         ) from None
-    content = Overlay(
-        generation.changes,
-        base,
-        blob_dir=None if settings.blob_dir is None else generation.changes_blobs,
-        floor=bytes.fromhex(meta.floor) or z64,
-        packed=bytes.fromhex(meta.packed) or z64,
-        note_pack=generation.note_pack,
-    )
-    if meta.first_oid:
-        content.set_max_oid(bytes.fromhex(meta.first_oid))
+    try:
+        content = Overlay(
+            generation.changes,
+            base,
+            blob_dir=None if settings.blob_dir is None else generation.changes_blobs,
+            floor=bytes.fromhex(meta.floor) or z64,
+            packed=bytes.fromhex(meta.packed) or z64,
+            note_pack=generation.note_pack,
+        )
+        content.set_max_oid(bytes.fromhex(meta.first_oid) or z64)
+    except BaseException:
+        base.close()
+        raise
     return content
 
 

@@ -97,12 +97,19 @@ class ServedStage(StageStorage):
         }
 
     def changes(self) -> dict[str, Any]:
-        """Return what was changed since the last swap: counts, and the last transactions."""
+        """Return what was changed over production's moment: counts, and the last transactions.
+
+        After an undo that is also what had been changed before it. The plain file
+        counts as a whole.
+        """
         oids: set[bytes] = set()
         transactions = []
-        start = None if self.generation is None else _next(self.floor)
+        base = getattr(self._content, "base", None)
+        start = None if base is None else _next(base.lastTransaction())
         for transaction in self._content.iterator(start):
             changed = {record.oid for record in transaction}
+            if not changed:
+                continue  # the mark of a swap
             oids |= changed
             transactions.append(
                 {
