@@ -209,3 +209,38 @@ def test_a_directory_of_production_that_goes_away_in_a_swap(stages: Stages):
     with pytest.raises(Exception, match=r"blobs: No such file or directory; staging is as it was"):
         server.swap()
     assert stages.client(server).read_blobs() == {"one": b"pub"}
+
+
+def test_a_loop_that_was_busy_for_too_long_gives_the_lock_back(
+    stages: Stages, monkeypatch: pytest.MonkeyPatch
+):
+    """In this process: the loop stands still where the switch is to be made."""
+    import ZEO
+    from ZEO.StorageServer import StorageServer
+
+    stages.fill()
+    storage = StageStorage(stages.settings())
+    address = str(stages.directory / "busy.sock")
+    server = StorageServer(address, {"stage": storage})
+    server.start_thread()
+    monkeypatch.setattr(gate, "ON_LOOP_S", 1.0)
+    is_free = threading.Event()
+    original = storage.generations.make_current
+
+    def make_current(one: Any) -> None:
+        original(one)
+        server.acceptor.event_loop.call_soon_threadsafe(is_free.wait, 10)
+
+    monkeypatch.setattr(storage.generations, "make_current", make_current)
+    with pytest.raises(SwapRefused, match="does not answer"):
+        storage.swap()
+    assert storage.generation is None and storage.generations.current is None
+    is_free.set()
+    monkeypatch.undo()
+    database = ZEO.DB(address, storage="stage", wait_timeout=10)
+    with database.transaction() as connection:
+        connection.root()["x"] = 1
+    storage.swap()
+    wait_until(lambda: storage._doing == "cleaned up", "it is cleaned up")
+    database.close()
+    server.close()

@@ -11,6 +11,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -68,6 +69,7 @@ class Gate:
         """Wait until nobody is committing, and let nobody begin to.
 
         Who has not finished a commit by then is disconnected, and his commit undone.
+        Whether it succeeds or not, :meth:`open_soon` ends it.
 
         :raises SwapRefused: the lock does not come
         """
@@ -76,7 +78,6 @@ class Gate:
             return
         self.on_loop(self._take_turn)
         if not self._is_closed.wait(FORCED_S):
-            self.on_loop(self.open)
             raise SwapRefused(f"{self.storage_id}: somebody holds its commit lock")
 
     def _shut(self) -> None:
@@ -98,6 +99,11 @@ class Gate:
     def open(self) -> None:
         """Let clients commit again; in the event loop."""
         self.manager.release(self)
+
+    def open_soon(self) -> None:
+        """Let clients commit again as soon as the event loop comes to it; waits for nothing."""
+        with suppress(RuntimeError):  # the server is ending
+            self._loop.call_soon_threadsafe(self.open)
 
     def replace(self, take: Callable[[], None]) -> None:
         """Let TAKE make the storage another one, and all clients forget; in the event loop.

@@ -297,13 +297,12 @@ class StageStorage:
 
     def _switch_at_gate(self, generation: Generation | None, content: Any) -> None:
         gate = Gate(self._db)
-        gate.shut(self.settings.drain_timeout_s)
         try:
+            gate.shut(self.settings.drain_timeout_s)
             self._become(generation, content, lambda take: gate.on_loop(lambda: gate.replace(take)))
             self.switched_at, self.loop_blocked_s = time.perf_counter(), gate.blocked_s
         finally:
-            if gate.locked:
-                gate.on_loop(gate.open)
+            gate.open_soon()
 
     def _become(
         self, generation: Generation | None, content: Any, at_once: Callable[[Any], None]
