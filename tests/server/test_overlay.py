@@ -302,6 +302,25 @@ def test_a_base_whose_index_is_lost_ends_where_it_ended(
     again.close()
 
 
+def test_the_index_of_another_file_is_not_taken(grown: tuple[Overlay, FileStorage], tmp_path: Path):
+    storage, _ = grown
+    known = dict(storage.base._index.items())
+    path = Path(storage.base._file_name)
+    tid, end = storage.base._frozen
+    make_base(tmp_path / "other" / "base.fs")
+    other = FileStorage(str(tmp_path / "other" / "base.fs"))
+    for position in (other.getSize(), end, end - 9, 101, end + 1000, 3):
+        other._index.save(position, f"{path}.index")
+        again = FrozenFile(path, tid, end, None)
+        assert dict(again._index.items()) == known
+        again.close()
+    Path(f"{path}.index").write_bytes(b"no index")
+    again = FrozenFile(path, tid, end, None)
+    assert dict(again._index.items()) == known
+    again.close()
+    other.close()
+
+
 def test_a_base_that_is_another_file_is_refused(grown: tuple[Overlay, FileStorage], tmp_path: Path):
     storage, _ = grown
     tid, end = storage.base._frozen

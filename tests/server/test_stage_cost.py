@@ -253,3 +253,23 @@ def test_a_swap_blocks_the_event_loop_and_production_only_for_moments(stages: St
     assert statistics.median(locked) < 0.010
     slow = sorted(gaps)[-20:]
     assert slow[-6] < 0.1, slow  # a generous bound: the machine is shared
+
+
+def test_the_blobs_of_a_generation_whose_meta_is_damaged_stay(stages: Stages):
+    stages.fill()
+    production = Production(stages)
+    swap(stages)
+    production.write_blob("one", b"second")
+    production.pack()
+    generations = stages.directory / "stage" / "generations"
+    meta = generations / "gen-000001" / "meta.json"
+    good = meta.read_text()
+    (generations / "current").unlink()
+    (generations / "current").symlink_to("plain")
+    meta.write_text("")
+    swap(stages)
+    assert show(stages)[1] == {"one": b"second"}
+    meta.write_text(good)
+    (generations / "current").unlink()
+    (generations / "current").symlink_to("gen-000001")
+    assert show(stages)[1] == {"one": b"pub"}

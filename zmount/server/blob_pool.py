@@ -65,10 +65,15 @@ def prepare_pool(
         meta = max(linked, key=lambda meta: meta.base_tid)
         tid = bytes.fromhex(meta.base_tid)
         return Moment(tid=tid, end=meta.base_end, inode=meta.base_inode), 0
+    tid = last_transaction()
+    if pool.exists() and None in metas:  # a damaged one may need what is in it
+        until = str(MAX_TID)
+        return Moment(tid=tid, end=0, inode=0), _in_child(
+            "link_missing", str(blob_dir), str(pool), until
+        )
     beside = pool.with_name(pool.name + NEW)
     for unused in (beside, pool):  # no generation needs them
         shutil.rmtree(unused, ignore_errors=True)
-    tid = last_transaction()
     if not any(each.name.startswith("0x") for each in blob_dir.iterdir()):
         FilesystemHelper(str(pool)).create()
         return Moment(tid=tid, end=0, inode=0), 0

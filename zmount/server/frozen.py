@@ -6,12 +6,14 @@ to a data file, read up to a transaction, is that moment for ever, and takes no 
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ZODB.FileStorage import FileStorage
 from ZODB.FileStorage.FileStorage import FileIterator
+from ZODB.FileStorage.format import CorruptedError
 from ZODB.TimeStamp import TimeStamp
 from ZODB.utils import p64, u64, z64
 
@@ -55,20 +57,30 @@ class FrozenFile(FileStorage):  # type: ignore[misc]
         in that transaction, as every blob that was stored through ZEO does.
         """
         tid, end = self._frozen
-        if pos > end or pos < 100:
+        if not 100 <= pos <= end:  # FileStorage takes none of less, either
             return 0
-        if pos == end and self._tid_before(end) != tid:
+        try:
+            found, last = self._records_before(pos)
+        except (CorruptedError, OSError, ValueError, struct.error):
+            return 0  # no transaction ends there: it is another file's
+        if pos == end and found != tid:
             return 0
-        self._file.seek(pos - 8)
-        start = pos - 8 - u64(self._file.read(8))
+        return found if all(index.get(oid) == at for oid, at in last.items()) else 0
+
+    def _records_before(self, end: int) -> tuple[bytes, dict[bytes, int]]:
+        """Return the tid of the transaction that ends at END, and where each oid is in it."""
+        self._file.seek(end - 8)
+        length = u64(self._file.read(8))
+        start = end - 8 - length
         header = self._read_txn_header(start)
-        at, stop, last = start + header.headerlen(), start + header.tlen, {}
+        if header.tlen != length:
+            raise ValueError("no transaction ends here")
+        at, stop, last = start + header.headerlen(), start + length, {}
         while at < stop:
             record = self._read_data_header(at)
             last[record.oid] = at
             at += record.recordlen()
-        found: bytes = header.tid
-        return found if all(index.get(oid) == at for oid, at in last.items()) else 0
+        return header.tid, last
 
     def iterator(self, start: bytes | None = None, stop: bytes | None = None) -> Iterator[Any]:
         """Yield the transactions; FileStorage's own iterator would go on to the end of the file."""
