@@ -112,6 +112,16 @@ def test_latency_prints_a_row_for_each_packer_and_kind_of_call(databases):
     assert rows(printed, 1, 4) == expected
 
 
+def test_swap_prints_a_row_for_each_way_and_the_pace_of_loads(databases):
+    printed = bench(
+        *("swap", "--size", "tiny", "--rounds", "1", "--directory", databases, "--quiet", "0.2"),
+    )
+
+    ways = ["link, first", "link, 100 new blobs", "copy"]
+    assert rows(printed, 1, 3)[:3] == [["tiny, 1 MB", way] for way in ways]
+    assert len(rows(printed, 1, 5)) == len(ways) + 2  # the second table's head, and its row
+
+
 def test_the_same_database_is_made_each_time(databases, tmp_path):
     bench("generate", "--size", "tiny", "--directory", tmp_path)
 
