@@ -63,9 +63,8 @@ CONF = """%import zmount.server
 HEAD = (
     "production",
     "swap",
-    "to the switch, ms",
-    "answer, ms",
-    "`cp` and fsync, ms",
+    "to the switch, or copied, ms",
+    "to the answer, or on the disk, ms",
     "`cp` takes times",
     "production locked, ms",
     "loop blocked, ms",
@@ -91,13 +90,21 @@ class Swap:
     told: dict[str, Any]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Copy:
+    """A copy by ``cp``, begun at ``start_s``: when it was over, and when it was on the disk."""
+
+    start_s: float
+    copied_s: float
+    durable_s: float
+
+
 @dataclass(slots=True)
 class Seen:
-    """What was seen of one production: swaps, copies in seconds, loads a second, calls."""
+    """What was seen of one production: swaps, copies, loads a second, calls."""
 
     swaps: list[Swap] = field(default_factory=list)
-    copies: list[float] = field(default_factory=list)
-    durable_copies: list[float] = field(default_factory=list)
+    copies: list[Copy] = field(default_factory=list)
     loads: dict[str, float] = field(default_factory=dict)
     commits: list[Call] = field(default_factory=list)
     reads: list[Call] = field(default_factory=list)
@@ -130,6 +137,7 @@ def swap_tables(samples: Sequence[Sample], course: Course, **load: float) -> str
     for sample in samples:
         seen = course.run(partial(_seen, sample, course, load))
         rows += [_row(sample, way, seen) for way in dict.fromkeys(s.way for s in seen.swaps)]
+        rows += [_copy_row(sample, seen)] if seen.copies else []
         pub, stage = seen.loads["pub"], seen.loads["stage"]
         loads.append([str(sample), f"{pub:,.0f}", f"{stage:,.0f}", f"{stage / pub:.2f}"])
     return f"{table(HEAD, rows, 2)}\n\n{table(LOADS_HEAD, loads)}"
@@ -151,18 +159,17 @@ def _row(sample: Sample, way: str, seen: Seen) -> list[str]:
         return 1000 * median(float(swap.told[name]) for swap in swaps)
 
     switch_ms = middle("seconds_to_switch")
-    copy_ms = [1000 * median(own) for own in (seen.copies, seen.durable_copies) if own]
     during = [_part(seen.commits, swap.start_s, swap.end_s + AFTER_S) for swap in swaps]
+    copied_ms = _copied_ms(seen)
     return [
         str(sample),
         way,
         f"{switch_ms:,.0f}",
         f"{1000 * median(swap.end_s - swap.start_s for swap in swaps):,.0f}",
-        " / ".join(f"{each:,.0f}" for each in copy_ms),
-        times(switch_ms, copy_ms[0]) if copy_ms else "",
+        times(switch_ms, copied_ms) if seen.copies else "",
         f"{middle('production_locked_s'):.2f}",
         f"{middle('loop_blocked_s'):.2f}",
-        f"{1000 * max(_longest(seen.reads, swap) for swap in swaps):.0f}",
+        f"{1000 * max(_longest(seen.reads, s.start_s, s.end_s) for s in swaps):.0f}",
         figures_text([figures(_part(seen.commits, s.quiet_s, s.start_s)) for s in swaps]),
         figures_text([figures(each) for each in during]),
     ]
@@ -172,9 +179,27 @@ def _part(calls: Sequence[Call], start_s: float, end_s: float) -> list[Call]:
     return [each for each in calls if each.end_s >= start_s and each.start_s < end_s]
 
 
-def _longest(reads: Sequence[Call], swap: Swap) -> float:
-    own = _part(reads, swap.start_s, swap.end_s + AFTER_S)
+def _longest(reads: Sequence[Call], start_s: float, end_s: float) -> float:
+    own = _part(reads, start_s, end_s + AFTER_S)
     return max((each.length_s for each in own), default=0.0)
+
+
+def _copied_ms(seen: Seen) -> float:
+    return 1000 * median([each.copied_s - each.start_s for each in seen.copies] or [0.0])
+
+
+def _copy_row(sample: Sample, seen: Seen) -> list[str]:
+    """Return the row of ``cp``, which takes no part in swaps, for scale."""
+    longest = max(_longest(seen.reads, each.start_s, each.durable_s) for each in seen.copies)
+    during = [_part(seen.commits, each.start_s, each.durable_s + AFTER_S) for each in seen.copies]
+    return [
+        str(sample),
+        "`cp`, fsync",
+        f"{_copied_ms(seen):,.0f}",
+        f"{1000 * median(each.durable_s - each.start_s for each in seen.copies):,.0f}",
+        *("1.00", "", "", f"{1000 * longest:.0f}", ""),
+        figures_text([figures(each) for each in during]),
+    ]
 
 
 def _seen(sample: Sample, course: Course, load: dict[str, float]) -> Seen:
@@ -245,14 +270,17 @@ def _swap(way: str, place: Place) -> Swap:
 def _copy(place: Place, seen: Seen) -> None:
     """Copy production's file by ``cp``, then see that it is on the disk."""
     target = place.path.parent / "clone" / "Data.fs"
-    start = time.perf_counter()
+    time.sleep(SETTLE_S)
+    start_s = time.perf_counter()
     subprocess.run(["cp", str(place.path), str(target)], check=True)
-    seen.copies.append(time.perf_counter() - start)
+    copied_s = time.perf_counter()
     with target.open("rb") as file:
         os.fsync(file.fileno())
-    seen.durable_copies.append(time.perf_counter() - start)
+    durable_s = time.perf_counter()
+    seen.copies.append(Copy(start_s=start_s, copied_s=copied_s, durable_s=durable_s))
     target.unlink()
-    say(f"  cp: {1000 * seen.copies[-1]:.0f} ms, and fsync {1000 * seen.durable_copies[-1]:.0f}")
+    time.sleep(AFTER_S)
+    say(f"  cp: {1000 * (copied_s - start_s):.0f} ms, and fsync {1000 * (durable_s - start_s):.0f}")
 
 
 def _write_blobs(place: Place) -> None:
