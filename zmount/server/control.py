@@ -84,12 +84,13 @@ class ControlSocket:
                 lines.flush()
 
             try:
+                line = lines.readline(LONGEST_REQUEST)  # or he would not hear a refusal
                 uid = peer_uid(connection)
                 if uid not in (0, os.geteuid()):
                     answer({"error": f"user {uid} may not do this", "kind": "PermissionError"})
                     return
                 try:
-                    request = json.loads(lines.readline(LONGEST_REQUEST))
+                    request = json.loads(line)
                 except ValueError as why:
                     answer({"error": f"this is no request: {why}", "kind": "ValueError"})
                     return
