@@ -15,6 +15,7 @@ from collections.abc import Callable
 FICLONE = 0x40049409  # linux/fs.h
 WRITE_BACK = 1 << 23  # bytes between two requests to begin with the disk
 SYNC_FILE_RANGE_WRITE = 2  # linux/fs.h: start, do not wait
+SYNC_FILE_RANGE_ALL = 7  # start, and wait until it is written
 BUFFER = 1 << 20
 # what says that this way is not there, and not that the disk is full or broken
 UNSUPPORTED = {
@@ -55,14 +56,14 @@ def share_blocks(source: int, target: int, size: int) -> bool:
 def copy_bytes(source: int, target: int, size: int, progress: Progress = lambda done: None) -> str:
     """Copy the first SIZE bytes of the file SOURCE to TARGET, which is empty; say how.
 
-    The disk begins at once: what piles up in memory would be waited for by every
-    commit to a storage on it.
+    The disk begins at once, and memory does not run ahead of it: what piles up there
+    would be waited for by every commit to a storage on it.
 
     :param progress: called with the bytes that are done
     :raises OSError: no space, or the disk is broken
     :raises EndsEarly: SOURCE has not so many
     """
-    done, start_writing = 0, write_back()
+    done, start_writing, wait_written = 0, write_back(), write_back(SYNC_FILE_RANGE_ALL)
     while done < size:
         try:
             copied = os.copy_file_range(source, target, min(WRITE_BACK, size - done), done, done)
@@ -73,6 +74,8 @@ def copy_bytes(source: int, target: int, size: int, progress: Progress = lambda 
         if not copied:
             break  # the end; or a file system that has only zeros to give in this way
         start_writing(target, done, copied)
+        if done:  # the disk is one piece behind, and no more
+            wait_written(target, max(0, done - WRITE_BACK), min(WRITE_BACK, done))
         done += copied
         progress(done)
     if done == size:
@@ -81,8 +84,11 @@ def copy_bytes(source: int, target: int, size: int, progress: Progress = lambda 
     return "read and written"
 
 
-def write_back() -> Callable[[int, int, int], None]:
-    """Return a function (descriptor, offset, size) that starts writing to the disk."""
+def write_back(flags: int = SYNC_FILE_RANGE_WRITE) -> Callable[[int, int, int], None]:
+    """Return a function (descriptor, offset, size) that starts writing to the disk.
+
+    :param flags: of sync_file_range(2)
+    """
     try:
         call = ctypes.CDLL(None, use_errno=True).sync_file_range
     except (OSError, AttributeError):
@@ -91,7 +97,7 @@ def write_back() -> Callable[[int, int, int], None]:
 
     def start(descriptor: int, offset: int, size: int) -> None:
         # a hint: whether it worked shows at fsync
-        call(descriptor, offset, size, SYNC_FILE_RANGE_WRITE)
+        call(descriptor, offset, size, flags)
 
     return start
 
