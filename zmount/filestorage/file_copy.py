@@ -13,10 +13,10 @@ import os
 from collections.abc import Callable
 
 FICLONE = 0x40049409  # linux/fs.h
-WRITE_BACK = 1 << 23  # bytes between two requests to begin with the disk
+PIECE = 1 << 20  # bytes for one request to the disk: a commit's fsync waits for few of them
+BEHIND = 4 * PIECE  # bytes that the disk may be behind: enough for it to have work all the time
 SYNC_FILE_RANGE_WRITE = 2  # linux/fs.h: start, do not wait
 SYNC_FILE_RANGE_ALL = 7  # start, and wait until it is written
-BUFFER = 1 << 20
 # what says that this way is not there, and not that the disk is full or broken
 UNSUPPORTED = {
     errno.EBADF,
@@ -30,6 +30,38 @@ UNSUPPORTED = {
 }
 
 Progress = Callable[[int], None]
+
+
+class Pace:
+    """Keeps the disk at work on a file that grows, and memory from running ahead of it.
+
+    Small pieces, few of them on their way: what waits in the disk's queue, or in memory,
+    is waited for by every commit to a storage on the same file system. Nothing is safe
+    before fsync; whether the disk took it shows there.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._started = 0  # the disk was asked for all before it
+        self._waited = 0  # and has it until here
+        try:
+            call = ctypes.CDLL(None, use_errno=True).sync_file_range
+        except (OSError, AttributeError):  # Linux only; fsync does it all later
+            self._call = None
+        else:
+            call.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
+            self._call = call
+
+    def written(self, end: int) -> None:
+        """The file has been written until END; wait, if the disk is far behind."""
+        if self._call is None or end - self._started < PIECE:
+            return
+        self._call(self._descriptor, self._started, end - self._started, SYNC_FILE_RANGE_WRITE)
+        self._started = end
+        if end - BEHIND > self._waited:
+            upto = end - BEHIND
+            self._call(self._descriptor, self._waited, upto - self._waited, SYNC_FILE_RANGE_ALL)
+            self._waited = upto
 
 
 class EndsEarly(Exception):
@@ -56,54 +88,34 @@ def share_blocks(source: int, target: int, size: int) -> bool:
 def copy_bytes(source: int, target: int, size: int, progress: Progress = lambda done: None) -> str:
     """Copy the first SIZE bytes of the file SOURCE to TARGET, which is empty; say how.
 
-    The disk begins at once, and memory does not run ahead of it: what piles up there
-    would be waited for by every commit to a storage on it.
-
     :param progress: called with the bytes that are done
     :raises OSError: no space, or the disk is broken
     :raises EndsEarly: SOURCE has not so many
     """
-    done, start_writing, wait_written = 0, write_back(), write_back(SYNC_FILE_RANGE_ALL)
+    done, pace = 0, Pace(target)
     while done < size:
         try:
-            copied = os.copy_file_range(source, target, min(WRITE_BACK, size - done), done, done)
+            copied = os.copy_file_range(source, target, min(PIECE, size - done), done, done)
         except OSError as why:
             if why.errno not in UNSUPPORTED:
                 raise
             break
         if not copied:
             break  # the end; or a file system that has only zeros to give in this way
-        start_writing(target, done, copied)
-        if done:  # the disk is one piece behind, and no more
-            wait_written(target, max(0, done - WRITE_BACK), min(WRITE_BACK, done))
         done += copied
+        pace.written(done)
         progress(done)
     if done == size:
         return "copied by the kernel"
-    _read_and_write(source, target, done, size, progress)
+    _read_and_write(source, target, (done, size), pace, progress)
     return "read and written"
 
 
-def write_back(flags: int = SYNC_FILE_RANGE_WRITE) -> Callable[[int, int, int], None]:
-    """Return a function (descriptor, offset, size) that starts writing to the disk.
-
-    :param flags: of sync_file_range(2)
-    """
-    try:
-        call = ctypes.CDLL(None, use_errno=True).sync_file_range
-    except (OSError, AttributeError):
-        return lambda descriptor, offset, size: None  # Linux only; fsync does it all later
-    call.argtypes = (ctypes.c_int, ctypes.c_int64, ctypes.c_int64, ctypes.c_uint)
-
-    def start(descriptor: int, offset: int, size: int) -> None:
-        # a hint: whether it worked shows at fsync
-        call(descriptor, offset, size, flags)
-
-    return start
-
-
-def _read_and_write(source: int, target: int, done: int, size: int, progress: Progress) -> None:
-    buffer = memoryview(bytearray(min(BUFFER, size - done)))
+def _read_and_write(
+    source: int, target: int, part: tuple[int, int], pace: Pace, progress: Progress
+) -> None:
+    done, size = part
+    buffer = memoryview(bytearray(min(PIECE, size - done)))
     while done < size:
         count = os.preadv(source, [buffer[: size - done]], done)
         if not count:
@@ -112,6 +124,7 @@ def _read_and_write(source: int, target: int, done: int, size: int, progress: Pr
         while written < count:
             written += os.pwrite(target, buffer[written:count], done + written)
         done += count
+        pace.written(done)
         progress(done)
 
 

@@ -1,8 +1,8 @@
 """The file that a pack writes: one thread fills buffers, another one writes them.
 
-Writing begins while the next buffer is being filled, and the kernel is asked to
-begin with the disk at once: what piles up in memory would be waited for by
-every commit of the storage that is being packed.
+Writing begins while the next buffer is being filled, at the disk's pace: what
+piles up in memory would be waited for by every commit of the storage that is
+being packed.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from types import TracebackType
 
-from zmount.filestorage.file_copy import WRITE_BACK, write_back
+from zmount.filestorage.file_copy import PIECE, Pace
 from zmount.filestorage.index import own_as
 
 BUFFER = 1 << 22  # bytes; two of them
@@ -46,8 +46,8 @@ class Output:
         self.buffer = bytearray(BUFFER)
         self.size = 0
         self._other = bytearray(BUFFER)
-        self._started = 0
-        self._write_back = write_back()
+        self._written = 0
+        self._pace = Pace(self.descriptor)
         self._thread = ThreadPoolExecutor(1, "write")
         self._pending: Future[None] | None = None
 
@@ -88,10 +88,9 @@ class Output:
             done = 0
             while done < count:
                 try:
-                    done += os.write(self.descriptor, rest[done:])
+                    put = os.write(self.descriptor, rest[done : done + PIECE])
                 except OSError as why:
                     raise OSError(why.errno, why.strerror, str(self.path)) from None
-        written = os.lseek(self.descriptor, 0, os.SEEK_CUR)
-        if written - self._started >= WRITE_BACK:
-            self._write_back(self.descriptor, self._started, written - self._started)
-            self._started = written
+                done += put
+                self._written += put
+                self._pace.written(self._written)

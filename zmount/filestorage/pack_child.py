@@ -51,7 +51,7 @@ Behind = Callable[[Callable[[], Any]], Any]  # does it at a lower priority
 
 ATTEMPTS = 4  # surveys, while commits keep on bringing garbage back
 INDEX_ENTRY = 9  # bytes in an index for each object
-NICE = 10  # so much behind the server whose storage it is
+NICE = 19  # so much behind the server whose storage it is
 PROGRESS_S = 0.2  # seconds between two notes of the progress
 
 

@@ -15,7 +15,7 @@ from zmount.errors import ZMountError
 from zmount.filestorage.child import command, environment
 from zmount.filestorage.clone import clone
 
-NICE = 10
+NICE = 19
 EVERY_S = 0.1  # how often it says how far it is
 
 Progress = Callable[[str, int, int], None]
