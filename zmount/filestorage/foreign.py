@@ -29,9 +29,10 @@ Found = dict[tuple[str, int], int]  # database's name and oid: position of a rec
 HINT = "zmount pack --no-gc packs the history only"
 
 
-def foreign_oids(data_fs: Path, progress: Progress) -> tuple[int, ...]:
+def foreign_oids(data_fs: Path, progress: Progress, *, remember: bool = True) -> tuple[int, ...]:
     """Return the oids in DATA_FS that other databases refer to.
 
+    :param remember: write down what was found, so that it need not be read again
     :raises PackRefused: one of those that may cannot be read, so nobody knows
     """
     referrers = read_referrers(data_fs)
@@ -41,11 +42,14 @@ def foreign_oids(data_fs: Path, progress: Progress) -> tuple[int, ...]:
         )
     found: set[int] = set()
     for path, names in referrers.files.items():
-        found.update(oid for name, oid in references_in(path, progress) if name in names)
+        here = references_in(path, progress, remember=remember)
+        found.update(oid for name, oid in here if name in names)
     return tuple(sorted(found))
 
 
-def references_in(path: Path, progress: Progress) -> frozenset[tuple[str, int]]:
+def references_in(
+    path: Path, progress: Progress, *, remember: bool = True
+) -> frozenset[tuple[str, int]]:
     """Return the references to other databases in the data file PATH: names and oids.
 
     What a pack of PATH dropped since may still be among them.
@@ -59,7 +63,8 @@ def references_in(path: Path, progress: Progress) -> frozenset[tuple[str, int]]:
             end = committed_end(source, start)
             if end > start:
                 _look(source, start, end, found, progress)
-                _remember(remembered, source, end, found)
+                if remember:
+                    _remember(remembered, source, end, found)
     except StorageUnreadable as why:
         raise PackRefused(
             f"no garbage collection: {why}; it may refer to objects here", hint=HINT

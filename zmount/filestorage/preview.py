@@ -34,7 +34,7 @@ def preview(
     started = time.monotonic()
     with open_source(path) as source:
         end = committed_end(source)
-        foreign = foreign_oids(files.path, progress) if gc else ()
+        foreign = foreign_oids(files.path, progress, remember=False) if gc else ()
         job = Job(
             path=path,
             end=end,
