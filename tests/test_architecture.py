@@ -17,6 +17,7 @@ LAYERS = {
     "render": 2,
     "filestorage": 2,
     "server": 3,
+    "agent": 3,
     "effects": 4,
     "operations": 5,
     "cli": 6,

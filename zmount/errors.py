@@ -129,6 +129,42 @@ class SwapFailed(ZMountError):
     exit_code = 19
 
 
+class AccessRefused(ZMountError):
+    """An instance refuses the administrator's name and password, or there are none."""
+
+    exit_code = 20
+
+
+class RemountFailed(ZMountError):
+    """A mount point is not right; of several, all others that could be repaired were."""
+
+    exit_code = 21
+
+
+class OfflineFailed(ZMountError):
+    """A site is not off-line, or not on-line again, everywhere it should be."""
+
+    exit_code = 22
+
+
+class SessionsLost(ZMountError):
+    """Sessions did not survive what they should, or are not kept where they should be."""
+
+    exit_code = 23
+
+
+class SandboxRefused(ZMountError):
+    """A sandbox, or a copy between sandboxes and sites, would harm something."""
+
+    exit_code = 24
+
+
+class AccessDiffers(ZMountError):
+    """Access rules could not be brought from one root to the other."""
+
+    exit_code = 25
+
+
 class CorruptFile(StorageUnreadable):
     """A storage's file holds something that no FileStorage writes.
 

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import base64
 import http.cookiejar
+import json
 import urllib.error
 import urllib.parse
 import urllib.request
+from typing import Any
 
-from zmount.errors import ProcessFailed
+from zmount.errors import AccessRefused, ProcessFailed
 from zmount.topology.addresses import Address
 
 
 class _IdInUse(ProcessFailed):
     """Zope refuses a second object of the same id in a folder."""
+
+
+class _NotThere(ProcessFailed):
+    """There is nothing at this path."""
 
 
 class ZopeClient:
@@ -59,6 +65,31 @@ class ZopeClient:
             return False
         return True
 
+    def ask_agent(self, do: str, *, timeout_s: float = 300, **values: Any) -> dict[str, Any]:
+        """Let zmount's agent in the instance DO something; return its answer.
+
+        :raises AccessRefused: the instance does not take us for a manager of its root
+        :raises ProcessFailed: it has no agent, does not answer, or cannot do it
+        """
+        request = urllib.request.Request(
+            f"{self.base}/@@zmount-agent",
+            data=json.dumps({"do": do, **values}).encode(),
+            headers={"Content-Type": "application/json"},
+        )
+        try:
+            answer: dict[str, Any] = json.loads(self._open(request, timeout_s=timeout_s))
+        except _NotThere:
+            raise ProcessFailed(
+                f"{self.base}: the instance runs without zmount's agent",
+                hint="zmount apply, zmount restart; zmount must be installed in its environment",
+            ) from None
+        except ValueError:
+            raise ProcessFailed(
+                f"{request.full_url}: what answers there is not zmount's agent",
+                hint="zmount status: is it this instance's port?",
+            ) from None
+        return answer
+
     def pack(self, database: str, days: float) -> None:
         """Pack DATABASE, one of Zope's, to DAYS ago; return when it is done.
 
@@ -84,6 +115,14 @@ class ZopeClient:
         except urllib.error.HTTPError as error:
             if error.code == 400 and b"already in use" in error.read():
                 raise _IdInUse(f"{request.full_url}: the id is in use") from None
+            if error.code == 401:
+                raise AccessRefused(
+                    f"{request.full_url} does not let the administrator in",
+                    hint="say who is one: ZMOUNT_ADMINISTRATOR=NAME:PASSWORD, or the file "
+                    "etc/administrator (mode 0600)",
+                ) from None
+            if error.code == 404:
+                raise _NotThere(f"{request.full_url} answered 404 {error.reason}") from None
             raise ProcessFailed(
                 f"{request.full_url} answered {error.code} {error.reason}",
                 hint="the instance's log/event.log says why",

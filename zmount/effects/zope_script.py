@@ -1,4 +1,4 @@
-"""Running one of ``in_zope/``'s scripts in an instance's own Python."""
+"""Carrying out steps in the root of an instance that is down, by its own Python."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import Any, cast
 
+import zmount.agent
 from zmount.effects.child_process import as_user, dying_with_us, environment
 from zmount.effects.local_files import why_not_readable, why_not_runnable
 from zmount.effects.log_tail import last_lines
@@ -16,15 +17,15 @@ from zmount.topology.processes import Process
 
 TIMEOUT_S = 300  # a Zope with many products takes some of them to start
 
-_SCRIPTS = Path(__file__).parent / "in_zope"
+_SCRIPT = Path(__file__).parent / "in_zope" / "steps.py"
 
 
-def run_in_zope(process: Process, script: str, plan: dict[str, Any]) -> dict[str, Any]:
-    """Run in_zope/SCRIPT with PLAN, as the user of the Zope PROCESS; return its result.
+def run_in_zope(process: Process, plan: dict[str, Any]) -> dict[str, Any]:
+    """Carry out PLAN as the user of the Zope PROCESS; return its result (``agent/steps.py``).
 
     The plan goes through a pipe, so that a secret in it is in no command line
-    and no file; the script's text goes with the command, so that a user who may
-    not read zmount's own files can run it.
+    and no file; the texts of the scripts go the same way, so that a user who may
+    not read zmount's own files can run them.
 
     :raises EnvironmentMissing: there is no virtual environment, or no zope.conf
     :raises PrepareFailed: the script failed; the message has its last line
@@ -36,11 +37,13 @@ def run_in_zope(process: Process, script: str, plan: dict[str, Any]) -> dict[str
             f"{process.name}: {problem}",
             hint="the virtual environment must have Zope; zmount apply writes zope.conf",
         )
-    source = (_SCRIPTS / script).read_text()
+    agent = Path(zmount.agent.__file__).parent
+    sources = {f"zmount.agent.{path.stem}": path.read_text() for path in agent.glob("*.py")}
+    sources["zmount.agent"] = sources.pop("zmount.agent.__init__")
     try:
         done = subprocess.run(
-            dying_with_us(str(python), (str(python), "-c", source)),
-            input=json.dumps(plan),
+            dying_with_us(str(python), (str(python), "-c", _SCRIPT.read_text())),
+            input=json.dumps({"sources": sources, "plan": plan}),
             env=environment(process),
             cwd=process.directory,
             capture_output=True,

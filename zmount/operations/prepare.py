@@ -159,7 +159,6 @@ def _make(topology: Topology, look: _Look, say: Progress) -> PreparedRoot:
     )
     result = run_in_zope(
         process,
-        "prepare.py",
         {
             "zope_conf": str(look.replica.zope_conf),
             "note": f"zmount: prepare {name}",

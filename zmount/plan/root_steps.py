@@ -13,7 +13,7 @@ class RootStep:
     name: ClassVar[str]
 
     def as_json(self) -> dict[str, Any]:
-        """Return the step as ``effects/in_zope/prepare.py`` reads it."""
+        """Return the step as ``agent/steps.py`` reads it."""
         return {"step": self.name, **asdict(self)}
 
 

@@ -60,6 +60,7 @@ def _site(replica: Replica) -> Iterator[str]:
     yield '  <include files="package-includes/*-configure.zcml" />'
     yield "  <five:loadProducts />"
     yield from includes("configure")
+    yield '  <include zcml:condition="installed zmount.agent" package="zmount.agent" />'
     yield from _directories(replica)
     yield ""
     yield '  <includeOverrides files="package-includes/*-overrides.zcml" />'

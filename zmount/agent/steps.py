@@ -1,0 +1,48 @@
+"""Carrying out a plan of steps in an instance's root, inside Zope.
+
+A step is a JSON object: its ``step`` names a function of a module below, its other
+keys are that function's arguments. The function gets the Application and a set that
+lasts as long as the plan; it raises NothingToDo or Refused (see ``paths``), or
+returns an answer, plain values or None. It does not commit: all steps are one
+transaction.
+
+The result is ``{"done": [NUMBER, ...], "refused": [[NUMBER, WHY], ...],
+"answers": {NUMBER: ANSWER}}``, steps by their position. A step that is in neither of
+the first two had nothing to do; a refused one found something else than planned and
+left it alone.
+"""
+
+from zmount.agent import root_steps
+from zmount.agent.paths import NothingToDo, Refused
+
+MODULES = (root_steps,)
+
+
+def carry_out(app, steps, note):
+    """Do STEPS in APP, a transaction that NOTE describes; who calls commits it."""
+    import transaction
+
+    done, refused, answers = [], [], {}
+    made = set()
+    for number, step in enumerate(steps):
+        arguments = dict(step)
+        make = _function(arguments.pop("step"))
+        try:
+            answer = make(app, made, **arguments)
+            done.append(number)
+            if answer is not None:
+                answers[str(number)] = answer
+        except NothingToDo:
+            pass
+        except Refused as why:
+            refused.append([number, str(why)])
+    transaction.get().note(note)
+    return {"done": done, "refused": refused, "answers": answers}
+
+
+def _function(name):
+    for module in MODULES:
+        found = vars(module).get(name)
+        if found is not None and found.__module__ == module.__name__ and not name.startswith("_"):
+            return found
+    raise LookupError(f"zmount's agent is older than zmount: it knows no step {name!r}")
