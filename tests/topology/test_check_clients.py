@@ -173,3 +173,58 @@ mount-point /other
         ("tls-two-passphrases", "<ssl>"),
     )
     finds(text.format(server=SSL, all=ssl("xyzzy"), other=ssl("xyzzy")))
+
+
+OF_A_STAGE = """
+directory /srv/zope
+<zeo zeo/>
+<site x.org/>
+<client>
+shared-blob-dir {all}
+</client>
+<instance dev>
+  kind development
+  <mount {mount}>
+    <client>
+      {own}
+    </client>
+  </mount>
+</instance>
+"""
+
+
+def of_a_stage(own: str, *, mount: str = "stage/x.org", all_: str = "off") -> str:
+    return OF_A_STAGE.format(own=own, mount=mount, all=all_)
+
+
+def test_a_client_does_not_share_the_blobs_of_a_stage(finds):
+    finds(of_a_stage("shared-blob-dir on"), ("shared-blob-dir-of-stage", "shared-blob-dir on"))
+
+
+def test_a_staging_storage_that_is_no_stage_may_be_shared(finds):
+    finds("stage-mode none\n" + of_a_stage("shared-blob-dir on"))
+
+
+def test_what_all_share_is_clean_and_a_stage_not_among_it(finds):
+    finds(of_a_stage("cache-size 1MB", all_="on"))
+    finds(of_a_stage("shared-blob-dir on", mount="pub/x.org", all_="on"))
+
+
+@pytest.mark.parametrize("directory", ["generations", "generations/blobs", "blobs/../generations"])
+def test_a_blob_cache_is_not_in_the_directory_of_a_stage(finds, directory):
+    said = f"blob-dir /srv/zope/var/stage/x.org/{directory}"
+    rules = [("blob-cache-in-stage", said)]
+    if directory != "generations/blobs":  # two users of one path are found as well
+        rules.append(("path-twice", said))
+    finds(of_a_stage(said), *rules)
+
+
+def test_a_blob_cache_that_is_a_stages_blob_directory_is_not_to_be_shared(write):
+    from zmount.operations.check import check_file
+
+    said = "blob-dir /srv/zope/var/stage/x.org/blobs"
+
+    (found,) = check_file(write(of_a_stage(said))).findings
+
+    assert found.rule == "blob-cache-is-blob-dir"
+    assert found.hint == "another blob-dir"

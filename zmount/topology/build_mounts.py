@@ -214,6 +214,7 @@ def _changed(
     place = section.place.of("mount-point")
     points = tuple(parse_mount_point(text, place) for text in section.mount_points)
     client = section.client
+    inherited = mount.client if storage.stage is None else _unshared(mount.client)
     own_tls = client.ssl if client is not None else None
     return replace(
         mount,
@@ -221,7 +222,7 @@ def _changed(
         points=points or mount.points,
         container_class=section.container_class or mount.container_class,
         database=key_options(section, DATABASE_KEYS).over(mount.database),
-        client=key_options(client, CLIENT_SERVER_KEYS).over(mount.client),
+        client=key_options(client, CLIENT_SERVER_KEYS).over(inherited),
         tls=build_tls(defaults.said, own_tls, defaults.directory) or mount.tls,
         is_implied=False,
         place=Place(
@@ -239,8 +240,8 @@ def _with_client(defaults: MountDefaults, mount: Mount) -> Mount:
         database = database.without("allow-implicit-cross-references")
     if mount.storage.server is None:
         return replace(mount, database=database, client=Options(), tls=None)
-    if mount.storage.stage is not None:  # after a swap its blobs are somewhere else
-        mount = replace(mount, client=mount.client.without("shared-blob-dir"))
+    if mount.storage.stage is not None and mount.is_implied:
+        mount = replace(mount, client=_unshared(mount.client))
     client = mount.client
     blob_dir = _blob_dir(defaults, mount)
     client = client.without("blob-dir")
@@ -257,6 +258,14 @@ def _with_client(defaults: MountDefaults, mount: Mount) -> Mount:
         for key, values in client.items_
     )
     return replace(mount, database=database, client=Options(filled))
+
+
+def _unshared(client: Options) -> Options:
+    """Return what is said for all CLIENTs as far as it holds for one of a stage.
+
+    After a swap its blobs are somewhere else than before.
+    """
+    return client.without("shared-blob-dir")
 
 
 def _blob_dir(defaults: MountDefaults, mount: Mount) -> str:

@@ -39,7 +39,8 @@ class Claim:
     """A path that OWNER uses, on a machine, and that nobody else may use.
 
     ``said`` is the path before its ``..`` are resolved. ``storage`` is the
-    storage that a blob cache is of: ZEO lets its clients share one.
+    storage that a blob cache is of: ZEO lets its clients share one. ``is_of_stage``: that
+    storage is a stage.
     """
 
     host: Host
@@ -48,6 +49,7 @@ class Claim:
     owner: str
     place: Place
     storage: str = ""
+    is_of_stage: bool = False
 
     @property
     def path(self) -> str:
@@ -148,6 +150,7 @@ def _of_client(process: Process, replica: Replica, mount: Mount) -> Iterator[Cla
             owner=process.name,
             place=mount.place.of("blob-dir"),
             storage=mount.storage.name,
+            is_of_stage=mount.storage.stage is not None,
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 
 from zmount.topology.checks.claims import normal, shares_blobs
 from zmount.topology.findings import Finding, error, warning
@@ -126,6 +127,46 @@ def shared_blob_directories(topology: Topology) -> Iterator[Finding]:
             )
 
 
+def shared_blobs_of_stages(topology: Topology) -> Iterator[Finding]:
+    """Yield clients of stages that look for blobs in the server's directories themselves.
+
+    What is said for all mounts of an instance, or of all, does not hold for a stage's.
+    """
+    for instance, mount in _clients(topology):
+        storage = mount.storage
+        if storage.stage is None:
+            continue
+        if shares_blobs(mount):
+            yield error(
+                "shared-blob-dir-of-stage",
+                mount.place.of("shared-blob-dir"),
+                f"instance {instance.name}: it shares the blob directory of {storage.name}, "
+                "a stage",
+                why="zmount swap-stage puts production's blobs in their place, in another "
+                "directory: they would be missing",
+                hint="leave shared-blob-dir out here, or stage-mode none",
+            )
+        elif _is_in_generations(instance, mount):
+            yield error(
+                "blob-cache-in-stage",
+                mount.place.of("blob-dir"),
+                f"instance {instance.name}: its blob cache of {storage.name} lies in that "
+                f"stage's directory {storage.stage.generations}",
+                why="the client would clean up its cache there: the server's blobs, and "
+                "production's by hard link",
+                hint="leave blob-dir out",
+            )
+
+
+def _is_in_generations(instance: Instance, mount: Mount) -> bool:
+    said, storage = mount.client.text("blob-dir"), mount.storage
+    if not said or storage.stage is None:
+        return False
+    if instance.hosts[0].address != storage.host.address:
+        return False
+    return PurePosixPath(normal(said)).is_relative_to(normal(storage.stage.generations))
+
+
 def tls_on_one_side(topology: Topology) -> Iterator[Finding]:
     """Yield clients and servers of which only one speaks TLS."""
     for instance, mount in _clients(topology):
@@ -198,6 +239,7 @@ RULES = (
     options_without_effect,
     contradictions,
     shared_blob_directories,
+    shared_blobs_of_stages,
     tls_on_one_side,
     tls_passphrases_of_an_instance,
     tls_without_authority,

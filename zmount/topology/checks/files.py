@@ -17,6 +17,7 @@ _USES: dict[Use, tuple[str, str]] = {
     "clienthome": ("clienthome", "each would overwrite the other's files"),
     "data-fs": ("Data.fs", "two storages writing one file destroy it"),
     "blob-dir": ("blob directory", "a pack of one storage removes the other's blobs"),
+    "generations": ("directory of generations", "each would remove the other's contents"),
     "client-cache": ("client cache", "ZEO locks the file: the second client cannot start"),
     "blob-cache": (
         "blob cache",
@@ -60,7 +61,10 @@ def _two_users(claim: Claim, other: Claim) -> Finding:
             claim.place,
             f"{claim.owner}: its blob cache is the blob directory of {other.owner}, {claim.path}",
             why="the client would clean up its cache there: the server's blobs",
-            hint="shared-blob-dir on, or another blob-dir",
+            # a stage's blobs cannot be shared: see clients.shared_blobs_of_stages
+            hint="another blob-dir"
+            if claim.is_of_stage or other.is_of_stage
+            else "shared-blob-dir on, or another blob-dir",
         )
     if claim.use != other.use:
         name = f"{_USES[claim.use][0]} is the {_USES[other.use][0]} of {whose}"
