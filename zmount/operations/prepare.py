@@ -23,13 +23,13 @@ from zmount.effects.zope_script import run_in_zope
 from zmount.errors import PrepareFailed
 from zmount.operations.prepare_plan import Refusal, RootPlan, Seen, plan_root, see
 from zmount.operations.prepared import Prepared, PreparedRoot
+from zmount.operations.root_changes import changed, servers_of
 from zmount.plan.root_steps import MakeAdministrator, MakeContent, MakeMountPoint, RootStep
 from zmount.topology.hosts import Host
 from zmount.topology.instances import Instance, Replica
 from zmount.topology.processes import processes
 from zmount.topology.sessions import SessionData
 from zmount.topology.topology import Topology
-from zmount.topology.zeo import ZeoServer
 
 Progress = Callable[[str], None]
 
@@ -66,7 +66,7 @@ def prepare(
     """
     say = progress or _say_nothing
     looks = [_look(topology, replica) for replica in _replicas(topology, host, names)]
-    needed = () if dry_run else _servers(look for look in looks if look.plan.steps)
+    needed = () if dry_run else servers_of(look.instance for look in looks if look.plan.steps)
     with served(topology, host, needed, say):
         roots = tuple(
             _make(topology, look, say)
@@ -91,17 +91,6 @@ def _replicas(topology: Topology, host: Host, names: Iterable[str] | None) -> It
         known = {instance.name, *(replica.name for replica in here)}
         if here and (wanted is None or wanted & known):
             yield here[0]
-
-
-def _servers(looks: Iterable[_Look]) -> tuple[ZeoServer, ...]:
-    """Return the ZEO servers of all storages that a Zope opens when it starts."""
-    servers = {
-        mount.storage.server.name: mount.storage.server
-        for look in looks
-        for mount in look.instance.mounts
-        if mount.storage.server is not None
-    }
-    return tuple(servers.values())
 
 
 def _look(topology: Topology, replica: Replica) -> _Look:
@@ -165,12 +154,12 @@ def _make(topology: Topology, look: _Look, say: Progress) -> PreparedRoot:
             "steps": [_spelled_out(step, topology, look.replica.host) for step in steps],
         },
     )
-    left = {steps[number]: why for number, why in result["refused"]}
-    _verify(topology, look.replica, left)
+    came = changed(steps, result)
+    _verify(topology, look.replica, came.refused)
     return PreparedRoot(
         instance=name,
-        made=tuple(steps[number] for number in result["done"]),
-        refused=look.plan.refused + tuple(_undone(left)),
+        made=came.done,
+        refused=look.plan.refused + tuple(_undone(came.refused)),
     )
 
 
