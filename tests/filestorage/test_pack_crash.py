@@ -87,7 +87,7 @@ def test_the_packs_process_may_be_killed_and_the_storage_goes_on(scene: Scene, n
 
     if scene.point:
         assert status == FAILED
-        assert "FileStorageError: the pack's process ended: killed by signal 9" in said
+        assert "FileStorageError: nothing was packed: its process ended, killed by signal 9" in said
         left = [path.name for path in scene.directory.glob("Data.fs.pack*")]
         assert left == ["Data.fs.pack-report"]
     else:

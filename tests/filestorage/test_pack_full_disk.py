@@ -6,9 +6,11 @@ committing as soon as there is room. ``faults/sitecustomize.py`` fills the disk.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import re
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -22,6 +24,8 @@ from packers import packer_here
 from ZODB.FileStorage import FileStorage
 from ZODB.FileStorage.FileStorage import FileStorageError
 from ZODB.serialize import referencesf
+
+from zmount.filestorage.pack_process import PackProcess
 
 FAULTS = Path(__file__).parent / "faults"
 CALLS_OF_CHILD = (4, 6, 7, 9, 10, 12, 14, 15, 16, 17, 19)  # before something is written
@@ -97,12 +101,41 @@ def test_on_a_full_disk_nothing_is_packed_and_commits_go_on_when_there_is_room(
         said = process.communicate(timeout=60)[1]
 
     assert process.returncode in (0, FAILED), said
-    if process.returncode == FAILED:
-        assert re.search("No space left on device|needs .* beside this one, .* are free", said)
     # once the new file is in place, the next pack removes the blobs
     is_switched = (small_disk.directory / "Data.fs.pack-switch").exists()
-    may_be_left = frozenset({f"Data.fs.pack-{it}" for it in ("switch", "blobs", "progress")})
+    if process.returncode == FAILED:
+        assert re.search("No space left on device|needs .* beside this one, .* are free", said)
+        what = (
+            "Data.fs: it is packed, but not all was done" if is_switched else "nothing was packed"
+        )
+        assert f"FileStorageError: {what}" in said.replace(f"{small_disk.directory}/", "")
+    may_be_left = frozenset({f"Data.fs.pack-{it}" for it in ("switch", "blobs")})
     must_be_as_before(small_disk, may_be_left=may_be_left if is_switched else frozenset())
+
+
+@pytest.mark.parametrize("number", [13, 14])
+def test_what_is_left_when_the_disk_is_full_after_the_switch_is_said(
+    small_disk: Scene, number: int
+) -> None:
+    filler = small_disk.directory / "filler"
+    with small_disk.victim(f"server {number} fill", keep_old=False) as process:
+        wait_until(lambda: filler.exists() or process.poll() is not None, "the disk is full")
+        time.sleep(0.3)  # so long it is
+        filler.unlink(missing_ok=True)
+        said = process.communicate(timeout=60)[1]
+
+    assert "blobs/.removed" in small_disk.point or "Data.fs.pack-blobs" in small_disk.point
+    assert (
+        f"FileStorageError: {small_disk.data_fs}: it is packed, but not all was done: "
+        f"{small_disk.blob_dir / '.removed'}: No space left on device; "
+        "the next pack does the rest: the blobs that Data.fs.pack-blobs lists\n"
+    ) in said
+    report = json.loads((small_disk.directory / "Data.fs.pack-report").read_text())
+    assert report["result"] == "packed"
+    assert not (small_disk.blob_dir / ".removed").exists()
+    must_be_as_before(
+        small_disk, may_be_left=frozenset({"Data.fs.pack-switch", "Data.fs.pack-blobs"})
+    )
 
 
 @pytest.fixture
@@ -119,7 +152,7 @@ def storage(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> Iterator[FileStora
 def test_a_file_that_cannot_be_read_to_its_end_is_not_packed(
     scene: Scene, storage: FileStorage, number: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # a read error of the disk comes in the same way: as SIGBUS, the file being mapped
+    # it comes as SIGBUS, the file being mapped
     whole = scene.data_fs.read_bytes()
     with monkeypatch.context() as patch:
         patch.setenv("ZMOUNT_TEST_FAULT", f"child {number} cut")
@@ -127,10 +160,27 @@ def test_a_file_that_cannot_be_read_to_its_end_is_not_packed(
         with pytest.raises(FileStorageError) as raised:
             storage.pack(scene.base.pack_time, referencesf)
 
-    assert re.search("the pack's process ended|nothing was packed", str(raised.value))
+    cut = (
+        f"it was truncated while it was read, from {len(whole)} bytes or more to {len(whole) // 3}"
+    )
+    assert str(raised.value) == f"nothing was packed: {scene.data_fs}: {cut}"
     assert scene.data_fs.read_bytes() == whole[: len(whole) // 3]
     scene.data_fs.write_bytes(whole)
     left = {path.name for path in scene.directory.glob("Data.fs.pack*")}
     assert left == {"Data.fs.pack-report"}
     storage.pack(scene.base.pack_time, referencesf)
     assert len(scene.data_fs.read_bytes()) < len(whole)
+
+
+def test_a_disk_that_fails_under_a_file_is_named_as_the_reason(scene: Scene) -> None:
+    child = PackProcess(scene.data_fs, referencesf)
+    os.kill(child._process.pid, signal.SIGBUS)  # what the kernel sends then
+
+    with pytest.raises(FileStorageError) as raised:
+        child.wait()
+
+    child.end()
+    assert str(raised.value) == (
+        f"nothing was packed: {scene.data_fs}: a part of it, or of a file in Data.fs.referrers, "
+        "cannot be read: the disk failed (the kernel's log says more), or it was truncated"
+    )

@@ -355,7 +355,7 @@ def test_the_child_dies_with_the_process_that_packs(data_fs: Path):
         "import sys, time\n"
         "from ZODB.FileStorage import FileStorage\n"
         "from zmount.filestorage.pack_process import PackProcess\n"
-        "child = PackProcess(None)\n"
+        "child = PackProcess(None, None)\n"
         "print(child._process.pid, flush=True)\n"
         "time.sleep(60)\n"
     )

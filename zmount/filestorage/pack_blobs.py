@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +49,12 @@ def _remove(storage: Any, lines: list[bytes]) -> int:
     old = storage.blob_dir + ".old"
     if Path(old).exists():  # of the pack before, which a crash interrupted
         remove_committed_dir(old)
-    Path(storage.blob_dir, ".removed").write_bytes(b"".join(lines))
-    storage._remove_blob_files_tagged_for_removal_during_pack()
+    removed = Path(storage.blob_dir, ".removed")
+    try:
+        removed.write_bytes(b"".join(lines))
+        storage._remove_blob_files_tagged_for_removal_during_pack()
+    except OSError as why:
+        with suppress(OSError):
+            removed.unlink(missing_ok=True)  # the next pack has a list of its own
+        raise OSError(why.errno, why.strerror, why.filename or str(removed)) from None
     return len(lines)

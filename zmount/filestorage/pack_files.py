@@ -104,6 +104,14 @@ class PackFiles:
             return False  # a note that is not whole was never acted upon
         return bool(noted.get("inode") == self.path.stat().st_ino)
 
+    @property
+    def left_to_do(self) -> str:
+        """What an unfinished pack still has to do, the new file being in place."""
+        left = ["its index"] if self.new_index.exists() else []
+        if self.blobs.exists():
+            left.append(f"the blobs that {self.blobs.name} lists")
+        return " and ".join(left) or "removing its files"
+
     def remove_leftovers(self) -> None:
         """Remove what is of use to nobody: the files of a pack that is over, or failed."""
         half_written = (".pack.index.new", ".pack-progress.tmp", ".pack-switch.tmp")
@@ -143,9 +151,12 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
 def write_durably(path: Path, text: str) -> None:
     """Replace PATH by a file that is on the disk."""
     beside = path.with_name(path.name + ".tmp")
-    with beside.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with beside.open("w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as why:
+        raise OSError(why.errno, why.strerror, str(beside)) from None
     beside.replace(path)
     sync_directory(path.parent)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import tempfile
 from base64 import b64decode
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from ZODB.FileStorage.FileStorage import FileStorageError
@@ -18,20 +20,29 @@ from zmount.filestorage.pickles import REFUSED
 class PackProcess:
     """Starts ``pack_child.main``, which ends with this process at the latest.
 
-    REFERENCESF is asked for what nobody else can read.
+    It reads PATH. REFERENCESF is asked for what nobody else can read.
+
+    :raises FileStorageError: no process can be started
     """
 
-    def __init__(self, referencesf: Callable[[bytes], list[bytes]]) -> None:
+    def __init__(self, path: Path, referencesf: Callable[[bytes], list[bytes]]) -> None:
+        self._path = path
+        self._end = 0
         self._referencesf = referencesf
-        # not a pipe: nobody reads it while the child works
-        self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (until end())
-        self._process = subprocess.Popen(
-            command("zmount.filestorage.pack_child", "main"),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._errors,
-            env=environment(),
-        )
+        try:
+            # not a pipe: nobody reads it while the child works
+            self._errors = tempfile.TemporaryFile()  # noqa: SIM115  (until end())
+            self._process = subprocess.Popen(
+                command("zmount.filestorage.pack_child", "main"),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._errors,
+                env=environment(),
+            )
+        except OSError as why:
+            raise FileStorageError(
+                f"nothing was packed: no process can be started for it: {why}"
+            ) from None
 
     def ask(self, order: dict[str, Any]) -> dict[str, Any]:
         """Give ORDER and return the answer.
@@ -39,6 +50,7 @@ class PackProcess:
         :raises FileStorageError: the child says that it cannot, or is gone
         """
         assert self._process.stdin is not None
+        self._end = order.get("end", self._end)
         try:
             self._process.stdin.write(json.dumps(order).encode() + b"\n")
             self._process.stdin.flush()
@@ -54,7 +66,7 @@ class PackProcess:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise FileStorageError(f"the pack's process ended: {self._last_words()}")
+            raise FileStorageError(f"nothing was packed: {self._last_words()}")
         answer: dict[str, Any] = json.loads(line)
         if answer["answer"] == "references?":
             return self.ask({"order": "references", "oids": self._references(answer["record"])})
@@ -85,8 +97,19 @@ class PackProcess:
         self._errors.close()
 
     def _last_words(self) -> str:
+        """Return how the process ended, which nobody asked it to."""
         status = self._process.wait()
+        size = self._path.stat().st_size
+        if size < self._end:
+            cut = f"from {self._end} bytes or more to {size}"
+            return f"{self._path}: it was truncated while it was read, {cut}"
+        if -status == signal.SIGBUS:  # the kernel cannot bring a part of a file into memory
+            return (
+                f"{self._path}: a part of it, or of a file in {self._path.name}.referrers, "
+                "cannot be read: the disk failed (the kernel's log says more), or it was truncated"
+            )
         self._errors.seek(0)
         said = self._errors.read().decode(errors="replace").strip()
         how = f"killed by signal {-status}" if status < 0 else f"exit status {status}"
-        return f"{how}: {said.splitlines()[-1]}" if said else how
+        last = f": {said.splitlines()[-1]}" if said else ""
+        return f"its process ended, {how}{last}"

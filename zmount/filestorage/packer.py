@@ -27,7 +27,7 @@ from io import BufferedRandom, FileIO
 from pathlib import Path
 from typing import Any
 
-from ZODB.FileStorage.FileStorage import RedundantPackWarning
+from ZODB.FileStorage.FileStorage import FileStorageError, RedundantPackWarning
 from ZODB.fsIndex import fsIndex
 
 from zmount.filestorage.index import sync_directory
@@ -64,7 +64,7 @@ def pack(
         options = read_json(files.options)
         if options.get("expires", 0) > time.time():
             gc = report.gc = bool(options.get("gc", gc))
-        with _PackOf(storage, files, PackProcess(referencesf), stop, gc) as one:
+        with _PackOf(storage, files, PackProcess(files.path, referencesf), stop, gc) as one:
             one.run(report)
     for line in report.warnings():
         log.warning("%s", line)
@@ -73,9 +73,14 @@ def pack(
 
 def _finish_interrupted(storage: Any, files: PackFiles) -> None:
     """Complete what a crash left: the new file is in place, its blobs may not be gone."""
-    if files.is_switched:
-        finish_blobs(storage, files)
-    files.remove_leftovers()
+    try:
+        if files.is_switched:
+            finish_blobs(storage, files)
+        files.remove_leftovers()
+    except OSError as why:
+        raise FileStorageError(
+            f"nothing was packed: what the last pack left cannot be removed: {_reason(why)}"
+        ) from None
 
 
 @contextmanager
@@ -87,7 +92,8 @@ def _reported(report: PackReport) -> Iterator[None]:
         yield
     except BaseException as why:
         redundant = isinstance(why, RedundantPackWarning)
-        report.settle("nothing to free" if redundant else "failed", str(why) or repr(why))
+        result = "nothing to free" if redundant else "packed" if report.is_packed else "failed"
+        report.settle(result, str(why) or repr(why))
         raise
     finally:
         report.duration_s = time.monotonic() - started
@@ -96,7 +102,10 @@ def _reported(report: PackReport) -> Iterator[None]:
 
 
 class _PackOf:
-    """A pack of one storage: the child, and the locks that it needs."""
+    """A pack of one storage: the child, and the locks that it needs.
+
+    ``is_switched``: the new file is the data file.
+    """
 
     def __init__(
         self, storage: Any, files: PackFiles, child: PackProcess, stop: bytes, gc: bool
@@ -104,6 +113,7 @@ class _PackOf:
         self.storage = storage
         self.files = files
         self.child = child
+        self.is_switched = False
         self.job = {
             "path": str(files.path),
             "end": storage.getSize(),
@@ -118,13 +128,29 @@ class _PackOf:
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
         self.child.end()
-        if error is not None and self.files.is_switched:
-            return  # the next pack finishes it
         with suppress(OSError):  # what failed before is what counts
-            self.files.remove_leftovers()
+            if error is not None and self.is_switched:
+                self.files.progress.unlink(missing_ok=True)  # the next pack does the rest
+            else:
+                self.files.remove_leftovers()
 
     def run(self, report: PackReport) -> None:
-        """Do it all; REPORT takes the figures."""
+        """Do it all; REPORT takes the figures.
+
+        :raises FileStorageError: it says whether the file is packed
+        """
+        try:
+            self._run(report)
+        except OSError as why:
+            if not self.is_switched:
+                raise FileStorageError(f"nothing was packed: {_reason(why)}") from None
+            report.settle("packed")
+            raise FileStorageError(
+                f"{self.files.path}: it is packed, but not all was done: {_reason(why)}; "
+                f"the next pack does the rest: {self.files.left_to_do}"
+            ) from None
+
+    def _run(self, report: PackReport) -> None:
         answer = self.child.ask(self.job)
         while answer["answer"] in ("copied", "outdated"):
             if answer["answer"] == "outdated":
@@ -205,6 +231,7 @@ class _PackOf:
                 # never an index beside a file that is not its own: rather none
                 files.index.unlink(missing_ok=True)
                 files.new.replace(files.path)
+                self.is_switched = True
                 raw.name = str(files.path)
                 old, storage._file = storage._file, new
                 storage._files.empty()
@@ -224,6 +251,12 @@ class _PackOf:
 def _figures(answer: dict[str, Any]) -> Figures:
     """Return the figures in an answer of the child."""
     return Figures(**{each.name: answer[each.name] for each in fields(Figures)})
+
+
+def _reason(why: OSError) -> str:
+    """Return what failed, without a number and quotes."""
+    what = str(why.strerror or why)
+    return f"{why.filename}: {what}" if why.filename else what
 
 
 def _pairs(flat: list[int]) -> Iterator[tuple[int, int]]:
