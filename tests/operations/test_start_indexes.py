@@ -10,6 +10,7 @@ from ZODB.Connection import TransactionMetaData
 from ZODB.FileStorage import FileStorage
 from ZODB.utils import p64, z64
 
+from zmount.filestorage.pack_files import PackFiles
 from zmount.operations.start_indexes import ready_indexes
 from zmount.topology.references import data_files
 
@@ -101,3 +102,36 @@ def test_a_directory_that_cannot_be_written_is_no_reason_not_to_start(
     (said,) = ready_indexes(deployment.topology, deployment.process("pub"))
     assert said.startswith("the index of root/pub could not be made ready: ")
     assert not path.with_name("Data.fs.index").exists()
+
+
+def test_what_a_pack_left_that_was_killed_is_put_right_before_the_index(
+    deploy: Callable[[str], Deployment],
+) -> None:
+    deployment = deploy(ZOPE_ALONE)
+    path = data_fs(deployment, "root/pub")
+    right = with_a_foreign_index(path)
+    files = PackFiles(path)
+    files.index.rename(files.new_index)
+    files.new_index.write_bytes(right)
+    files.new.hardlink_to(path)  # so that the note names the inode of the data file
+    files.note_switch()
+    files.new.unlink()
+
+    (said,) = ready_indexes(deployment.topology, deployment.process("pub"))
+
+    assert said == f"{path}: it is packed: the pack was interrupted after that"
+    assert files.index.read_bytes() == right
+    assert not list(path.parent.glob("Data.fs.pack*"))
+
+
+def test_leftovers_that_cannot_be_removed_are_no_reason_not_to_start(
+    deploy: Callable[[str], Deployment],
+) -> None:
+    deployment = deploy(ZOPE_ALONE)
+    path = data_fs(deployment, "root/pub")
+    write(path, 100)
+    PackFiles(path).progress.mkdir()
+
+    (said,) = ready_indexes(deployment.topology, deployment.process("pub"))
+
+    assert said.startswith(f"what an interrupted pack left of root/pub stays: {path}.pack-progress")

@@ -105,6 +105,13 @@ class PackFiles:
         return bool(noted.get("inode") == self.path.stat().st_ino)
 
     @property
+    def is_interrupted(self) -> bool:
+        """Whether a pack by this package is not over; whether it still runs, the lock tells."""
+        return any(
+            path.exists() for path in (self.new_index, self.blobs, self.switch, self.progress)
+        )
+
+    @property
     def left_to_do(self) -> str:
         """What an unfinished pack still has to do, the new file being in place."""
         left = ["its index"] if self.new_index.exists() else []

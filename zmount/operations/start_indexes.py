@@ -2,7 +2,8 @@
 
 FileStorage takes another file's index if it is of the same size, and then answers
 with old or other objects. And it refuses a right one after a blob was stored through
-ZEO, and then reads the whole file before it answers.
+ZEO, and then reads the whole file before it answers. What a pack left that was killed
+with its process is put right first: the index may be among it.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path, PurePath
 from zmount.effects.local_files import is_file
 from zmount.effects.stage_files import current_files, is_swapped
 from zmount.errors import Locked, StorageUnreadable, ZMountError
+from zmount.filestorage.pack_leftovers import finish_pack
 from zmount.filestorage.reindex import ready_index
 from zmount.topology.instances import Replica
 from zmount.topology.processes import Process
@@ -55,14 +57,26 @@ def _ready(storage: Storage) -> Iterator[str]:
         yield str(why)
         return
     for path in files:
-        if not is_file(path):
-            continue
-        try:
-            made = ready_index(Path(path))
-        except Locked:
-            continue  # the start itself will say who has it open
-        except ZMountError as why:
-            yield f"the index of {storage.name} could not be made ready: {why}"
-            continue
-        if made.done != "kept":
-            yield f"the index of {storage.name} {made.done} in {made.seconds:.1f} s: {made.why}"
+        if is_file(path):
+            yield from _ready_file(storage, Path(path))
+
+
+def _ready_file(storage: Storage, path: Path) -> Iterator[str]:
+    """Put right what lies beside PATH; if it is open, the start itself will say who has it."""
+    try:
+        done = finish_pack(path)
+        if done:
+            yield f"{path}: {done}"
+    except Locked:
+        return
+    except ZMountError as why:
+        yield f"what an interrupted pack left of {storage.name} stays: {why}"
+    try:
+        made = ready_index(path)
+    except Locked:
+        return
+    except ZMountError as why:
+        yield f"the index of {storage.name} could not be made ready: {why}"
+        return
+    if made.done != "kept":
+        yield f"the index of {storage.name} {made.done} in {made.seconds:.1f} s: {made.why}"
