@@ -81,14 +81,27 @@ def clone(
     :raises StorageUnwritable: no space, no permission
     :raises Locked: another clone is being made in DIRECTORY
     """
-    watch = time.perf_counter()
-    path, directory = Path(path), Path(directory)
-    with _opened(path) as source:  # before anything is made
+    path, blobs = Path(path), Path(blob_dir) if blob_dir else None
+    with opened(path) as source:  # before anything is made
         assert source.descriptor is not None
         like = os.fstat(source.descriptor)
+    return made_in(Path(directory), path, like, lambda part: _attempts(path, part, blobs, progress))
+
+
+def made_in(
+    directory: Path, path: Path, like: os.stat_result, make: Callable[[Path], Cloned]
+) -> Cloned:
+    """Let MAKE fill a directory with a clone of PATH, and move all into DIRECTORY.
+
+    :param like: the owner that DIRECTORY gets is that of this file
+    :raises ApplyRefused: there is something in DIRECTORY
+    :raises StorageUnwritable: no space, no permission
+    :raises Locked: another clone is being made in DIRECTORY
+    """
+    watch = time.perf_counter()
     with clone_target(directory, like) as part:
         try:
-            made = _attempts(path, part, Path(blob_dir) if blob_dir else None, progress)
+            made = make(part)
             move_into_place(part, made.data_fs.name)
         except OSError as why:
             raise StorageUnwritable(
@@ -106,7 +119,7 @@ def clone(
 def _attempts(path: Path, part: Path, blob_dir: Path | None, progress: Progress) -> Cloned:
     is_exact = False
     for _ in range(ATTEMPTS):
-        with _opened(path) as source:
+        with opened(path) as source:
             attempt = _Attempt(source, part, blob_dir, progress)
             try:
                 made = attempt.run(is_exact=is_exact)
@@ -115,7 +128,7 @@ def _attempts(path: Path, part: Path, blob_dir: Path | None, progress: Progress)
                     raise
                 is_exact = True  # perhaps the end was not what it looked like
                 made = None
-            if made is not None and _is_same_file(source):
+            if made is not None and is_same_file(source):
                 return made
         empty(part)
     raise StorageUnreadable(
@@ -125,8 +138,11 @@ def _attempts(path: Path, part: Path, blob_dir: Path | None, progress: Progress)
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[Source]:
-    """Open PATH; stock's pack renames two files, and for a moment there is none."""
+def opened(path: Path) -> Iterator[Source]:
+    """Open PATH; stock's pack renames two files, and for a moment there is none.
+
+    :raises StorageUnreadable: it is no FileStorage, or not there
+    """
     for _ in range(RENAMES):
         if path.exists():
             break
@@ -135,7 +151,8 @@ def _opened(path: Path) -> Iterator[Source]:
         yield source
 
 
-def _is_same_file(source: Source) -> bool:
+def is_same_file(source: Source) -> bool:
+    """True if the file that SOURCE is still has its name: no pack has put another in its place."""
     try:
         return source.path.stat().st_ino == source.inode
     except FileNotFoundError:
@@ -204,17 +221,9 @@ class _Attempt:
         return committed_end(source) if end is None else end
 
     def _need_space(self, size: int, blobs: BlobCopy) -> None:
-        space = os.statvfs(self.part)
         if self.blob_dir and self.blob_dir.stat().st_dev != self.part.stat().st_dev:
             size += blobs.bytes_to_copy()
-        size += self.source.end // INDEX_SHARE + INDEX_BYTES
-        free = space.f_bavail * space.f_frsize
-        if free < size:
-            raise StorageUnwritable(
-                f"{self.part.parent}: the clone of {self.source.path} needs {_mb(size)} MB, "
-                f"{_mb(free)} MB are free",
-                hint="free some space, or clone to another volume",
-            )
+        need_space(self.part, self.source.path, size + room_for_index(self.source.end))
 
     def _copy(self, target: int, end: int, beside: Future[int]) -> str:
         def report(done: int) -> None:
@@ -254,11 +263,35 @@ class _Attempt:
 
     def _sync(self) -> None:
         self.progress("flush", 0, 0)
-        descriptor = os.open(self.part, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            sync_file_system(descriptor)
-        finally:
-            os.close(descriptor)
+        sync_blobs(self.part)
+
+
+def need_space(part: Path, path: Path, size: int) -> None:
+    """Check that there is room for so many bytes of a clone of PATH in PART.
+
+    :raises StorageUnwritable: there is not
+    """
+    space = os.statvfs(part)
+    free = space.f_bavail * space.f_frsize
+    if free < size:
+        raise StorageUnwritable(
+            f"{part.parent}: the clone of {path} needs {_mb(size)} MB, {_mb(free)} MB are free",
+            hint="free some space, or clone to another volume",
+        )
+
+
+def room_for_index(end: int) -> int:
+    """Return how many bytes the index of a data file that ends at END may take."""
+    return end // INDEX_SHARE + INDEX_BYTES
+
+
+def sync_blobs(part: Path) -> None:
+    """Flush the blobs in PART to the disk, with all else on its file system."""
+    descriptor = os.open(part, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        sync_file_system(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _mb(size: int) -> str:
