@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from zmount.effects.raw_folders import entry, ids, is_listed
+from zmount.effects.raw_offline import stand_in
 from zmount.effects.raw_records import RawDatabase, Record, Reference, mapping_state
 from zmount.topology.mounts import Mount, MountPoint
 
 MOUNTED_OBJECT = "Products.ZODBMountPoint.MountedObject.MountedObject"
-_USER_FOLDERS = ("OFS.userfolder.UserFolder", "AccessControl.userfolder.UserFolder")
+USER_FOLDERS = ("OFS.userfolder.UserFolder", "AccessControl.userfolder.UserFolder")
 
 State = Literal[
     "ok",
@@ -26,6 +27,7 @@ State = Literal[
     "unlisted",
     "forgotten",
     "cross-database reference",
+    "off-line",
     "unknown",
 ]
 ContentState = Literal["ok", "empty", "missing", "unknown"]
@@ -55,7 +57,8 @@ class MountState:
     or another one for a mount below a mount. ``detail`` names what is found
     instead: a class, a path, a database or the element that is missing.
     ``unlisted`` is a mount point that its folder does not show, ``forgotten``
-    one that is not in its folder's ``_mount_points``. ``makes_missing`` is True
+    one that is not in its folder's ``_mount_points``. Of one that is ``off-line``, ``detail``
+    says since when, by whom and why. ``makes_missing`` is True
     as long as the mount point would make an empty object of a wrong real path.
     """
 
@@ -180,7 +183,7 @@ class RawRoot:
         folder = spot.record
         if folder is None or spot.database is None:
             return False if spot.is_known else None
-        if folder.class_name not in _USER_FOLDERS:
+        if folder.class_name not in USER_FOLDERS:
             return True
         users = spot.database.referred(folder.attributes.get("data"))
         return users is not None and bool(mapping_state(users))
@@ -267,6 +270,8 @@ def _state(spot: Spot, point: MountPoint) -> tuple[State, str]:
     record = spot.record
     if record is None:
         return "shadowed", "a damaged object"
+    if (offline := stand_in(record)) is not None:
+        return "off-line", str(offline)
     if record.class_name != MOUNTED_OBJECT:
         return "shadowed", record.class_name
     path = record.attributes.get("_path")

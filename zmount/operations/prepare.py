@@ -16,6 +16,7 @@ from typing import Any
 
 from zmount.effects.administrator_file import administrator_file, password
 from zmount.effects.file_lock import writer
+from zmount.effects.offline_state import offline_mounts
 from zmount.effects.raw_roots import RawRoot
 from zmount.effects.raw_storages import RawDatabases, data_fs
 from zmount.effects.serving import served
@@ -98,7 +99,12 @@ def _look(topology: Topology, replica: Replica) -> _Look:
     session = _session(topology, replica.instance)
     with RawDatabases(replica) as databases:
         seen = see(RawRoot(replica.instance.mounts, databases), replica.instance, session)
-    plan = plan_root(replica.instance, seen, session, topology.administrator)
+    offline = {
+        each.path: each
+        for each in offline_mounts(replica.host)
+        if each.instance == replica.instance.name
+    }
+    plan = plan_root(replica.instance, seen, session, topology.administrator, offline)
     in_use = _in_use(replica) if plan.steps else None
     if in_use is not None:
         plan = RootPlan(refused=(*plan.refused, in_use))

@@ -8,11 +8,14 @@ reports "Ok".
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from zmount.effects.raw_roots import MountState, RawRoot
 from zmount.effects.raw_storages import is_in_memory, is_read_only
+from zmount.plan.offline import Offline
+from zmount.plan.offline_steps import TakeOffline
 from zmount.plan.root_steps import (
     MakeAdministrator,
     MakeContent,
@@ -29,6 +32,7 @@ from zmount.topology.instances import Instance
 from zmount.topology.sessions import SessionData
 
 DEFAULT_CLASS = "OFS.Folder.Folder"  # what Zope makes where no container-class is said
+_NOBODY_TOOK = ("shadowed", "cross-database reference", "unknown")  # something else is there
 ZOPE_SESSIONS = "/temp_folder/session_data"  # what a new session data manager uses
 
 # What an owner needs for working in his own sandbox. None of them reaches code
@@ -112,26 +116,17 @@ def plan_root(
     seen: Seen,
     session: SessionData | None,
     administrator: Administrator | None,
+    offline: Mapping[str, Offline] = MappingProxyType({}),
 ) -> RootPlan:
     """Return what INSTANCE's root needs, where SEEN is what it is now.
 
-    SESSION is None for an instance that does not mount the session storage.
+    SESSION is None for an instance that does not mount the session storage. OFFLINE
+    are the mount points, by path, that somebody took off-line: they stay so.
     """
     if is_in_memory(instance.root):
         return RootPlan()  # empty again at each start: nothing made now would stay
     read_only = frozenset(mount.name for mount in instance.mounts if is_read_only(mount))
-    steps: list[RootStep] = []
-    refused: list[Refusal] = []
-    left_alone: set[str] = set()
-    for state in sorted(seen.mounts, key=lambda state: state.point.virtual.count("/")):
-        refusal = _refusal(state, read_only)
-        if refusal is not None:
-            refused.append(refusal)
-            left_alone.add(state.point.virtual)
-            if state.makes_missing and state.holder not in read_only:
-                steps.append(StopMaking(virtual=state.point.virtual))
-        else:
-            steps += _mount_steps(state)
+    steps, refused, left_alone = _plan_mounts(seen, read_only, offline)
     if session is not None:
         refused += _session_refusals(session, seen)
         if session.path not in left_alone:
@@ -143,6 +138,31 @@ def plan_root(
     if steps and instance.root.name in read_only:
         return RootPlan(refused=(*refused, _read_only_root(instance, steps)))
     return RootPlan(steps=tuple(sorted(steps, key=_after_content)), refused=tuple(refused))
+
+
+def _plan_mounts(
+    seen: Seen, read_only: frozenset[str], offline: Mapping[str, Offline]
+) -> tuple[list[RootStep], list[Refusal], set[str]]:
+    """Return the steps for the mount points that were SEEN, what is refused, and their paths."""
+    steps: list[RootStep] = []
+    refused: list[Refusal] = []
+    left_alone: set[str] = set()
+    out: set[str] = set()  # off-line
+    for state in sorted(seen.mounts, key=lambda state: state.point.virtual.count("/")):
+        virtual = state.point.virtual
+        refusal = _refusal(state, read_only)
+        if virtual in offline or state.state == "off-line" or _is_below(virtual, out):
+            out.add(virtual)
+            steps += _offline_steps(state, offline)
+            refused += _offline_refusals(state, refusal, offline)
+        elif refusal is not None:
+            refused.append(refusal)
+            left_alone.add(virtual)
+            if state.makes_missing and state.holder not in read_only:
+                steps.append(StopMaking(virtual=virtual))
+        else:
+            steps += _mount_steps(state)
+    return steps, refused, left_alone | out
 
 
 def _after_content(step: RootStep) -> bool:
@@ -168,6 +188,30 @@ def _mount_steps(state: MountState) -> Iterator[RootStep]:
         yield MendMountPoint(virtual=virtual)
     if state.makes_missing and not in_memory:
         yield StopMaking(virtual=virtual)
+
+
+def _offline_steps(state: MountState, offline: Mapping[str, Offline]) -> Iterator[RootStep]:
+    """Yield what takes a mount point off-line that a root has lost, or got back otherwise."""
+    said = offline.get(state.point.virtual)
+    if said is not None and state.state not in (*_NOBODY_TOOK, "off-line"):
+        yield TakeOffline(offline=said)
+
+
+def _offline_refusals(
+    state: MountState, refusal: Refusal | None, offline: Mapping[str, Offline]
+) -> Iterator[Refusal]:
+    virtual = state.point.virtual
+    if virtual not in offline and state.state == "off-line":
+        yield Refusal(
+            what=f"{virtual}: it is off-line {state.detail}, and nothing here remembers that",
+            hint="zmount online puts it back, zmount offline remembers it",
+        )
+    elif virtual in offline and state.state in _NOBODY_TOOK and refusal is not None:
+        yield refusal
+
+
+def _is_below(virtual: str, paths: set[str]) -> bool:
+    return any(virtual.startswith(f"{path}/") for path in paths)
 
 
 def _refusal(state: MountState, read_only: frozenset[str]) -> Refusal | None:
