@@ -22,7 +22,8 @@ from zmount.effects.raw_storages import RawDatabases, data_fs
 from zmount.effects.serving import served
 from zmount.effects.zope_script import run_in_zope
 from zmount.errors import PrepareFailed
-from zmount.operations.prepare_plan import Refusal, RootPlan, Seen, plan_root, see
+from zmount.operations.mount_repairs import Refusal
+from zmount.operations.prepare_plan import RootPlan, Seen, plan_root, see
 from zmount.operations.prepared import Prepared, PreparedRoot
 from zmount.operations.root_changes import changed, servers_of
 from zmount.plan.root_steps import MakeAdministrator, MakeContent, MakeMountPoint, RootStep

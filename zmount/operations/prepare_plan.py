@@ -14,15 +14,20 @@ from types import MappingProxyType
 
 from zmount.effects.raw_roots import MountState, RawRoot
 from zmount.effects.raw_storages import is_in_memory, is_read_only
+from zmount.operations.mount_repairs import (
+    Refusal,
+    is_there,
+    missing_object,
+    mount_point_steps,
+    read_only_storages,
+)
 from zmount.plan.offline import Offline
 from zmount.plan.offline_steps import TakeOffline
 from zmount.plan.root_steps import (
     MakeAdministrator,
     MakeContent,
-    MakeMountPoint,
     MakeSandboxes,
     MakeSessionContainer,
-    MendMountPoint,
     PointSessions,
     RootStep,
     StopMaking,
@@ -56,17 +61,6 @@ SANDBOX_PERMISSIONS = (
     "View History",
     "View management screens",
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
-    """Something that is not as the topology says and that a person must decide."""
-
-    what: str
-    hint: str
-
-    def __str__(self) -> str:
-        return f"{self.what} ({self.hint})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,22 +166,16 @@ def _after_content(step: RootStep) -> bool:
 
 def _mount_steps(state: MountState) -> Iterator[RootStep]:
     """Yield what makes a mount point right that may be made."""
-    virtual, in_memory = state.point.virtual, is_in_memory(state.mount)
-    is_there = state.state in ("ok", "unlisted", "forgotten")
-    is_made = state.content.state == "empty" or (state.content.state == "unknown" and not is_there)
-    if is_made and not in_memory:
+    content = state.content.state
+    is_made = content == "empty" or (content == "unknown" and not is_there(state))
+    if is_made and not is_in_memory(state.mount):
         yield MakeContent(
             database=state.mount.name,
             root=state.point.root,
             real=state.point.real,
             container_class=state.mount.container_class or DEFAULT_CLASS,
         )
-    if not is_there:
-        yield MakeMountPoint(virtual=virtual, database=state.mount.name, makes_missing=in_memory)
-    elif state.state != "ok":
-        yield MendMountPoint(virtual=virtual)
-    if state.makes_missing and not in_memory:
-        yield StopMaking(virtual=virtual)
+    yield from mount_point_steps(state)
 
 
 def _offline_steps(state: MountState, offline: Mapping[str, Offline]) -> Iterator[RootStep]:
@@ -216,16 +204,10 @@ def _is_below(virtual: str, paths: set[str]) -> bool:
 
 def _refusal(state: MountState, read_only: frozenset[str]) -> Refusal | None:
     """Return why a mount point is not made, or None."""
-    virtual, found, storage = state.point.virtual, state.detail, state.mount.storage.name
-    where = f"{virtual}: "
-    if state.content.state == "missing":
-        held = ", ".join(state.content.holds) or "nothing"
-        return Refusal(
-            what=f"{where}the storage {storage} has no {state.point.real}: there is no "
-            f"{state.content.missing_at!r}, it holds {held}",
-            hint="correct the real path in mount-point, or make the object: "
-            f"an admin instance with root {storage} shows the storage as it is",
-        )
+    where, found = f"{state.point.virtual}: ", state.detail
+    refusal = missing_object(state)
+    if refusal is not None:
+        return refusal
     if state.state == "shadowed":
         return Refusal(
             what=f"{where}something is in the way, an object of {found}",
@@ -241,16 +223,9 @@ def _refusal(state: MountState, read_only: frozenset[str]) -> Refusal | None:
         return Refusal(
             what=f"{where}a reference into the database {found} is there, of an object that "
             "was renamed or pasted across databases",
-            hint="move the object back in Zope, then delete the reference",
+            hint="zmount remount replaces it where that loses nothing, and says so where not",
         )
-    needs = {state.holder} if state.state != "ok" else set()
-    needs |= {state.mount.name} if state.content.state == "empty" else set()
-    if needs & read_only:
-        return Refusal(
-            what=f"{where}it cannot be made, {', '.join(sorted(needs & read_only))} is read-only",
-            hint="make it through an instance that may write there",
-        )
-    return None
+    return read_only_storages(state, read_only)
 
 
 def _session_steps(session: SessionData, seen: Seen) -> Iterator[RootStep]:

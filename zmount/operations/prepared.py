@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from zmount.operations.prepare_plan import Refusal
+from zmount.operations.mount_repairs import Refusal
 from zmount.plan.root_steps import RootStep
 
 
