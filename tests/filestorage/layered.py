@@ -59,9 +59,12 @@ class Stack:
         index = self.production.with_name("Data.fs.index")
         self.layers.base.with_name("base.fs.index").write_bytes(index.read_bytes())
 
-    def produce(self, change: Callable[[Any], None]) -> None:
-        """Commit a change of production's root."""
-        database = DB(FileStorage(str(self.production), blob_dir=str(self.directory / "blobs")))
+    def produce(
+        self, change: Callable[[Any], None], databases: dict[str, Any] | None = None
+    ) -> None:
+        """Commit a change of production's root, which may refer to DATABASES."""
+        storage = FileStorage(str(self.production), blob_dir=str(self.directory / "blobs"))
+        database = DB(storage, databases=_others(databases))
         with database.transaction() as connection:
             change(connection.root())
         database.close()
@@ -81,10 +84,12 @@ class Stack:
         finally:
             storage.close()
 
-    def write(self, *changes: Callable[[Any], None]) -> None:
+    def write(
+        self, *changes: Callable[[Any], None], databases: dict[str, Any] | None = None
+    ) -> None:
         """Commit each change of the root, in a transaction of its own."""
         with self.opened() as storage:
-            database = DB(storage)
+            database = DB(storage, databases=_others(databases))
             for change in changes:
                 with database.transaction() as connection:
                     change(connection.root())
@@ -161,6 +166,10 @@ class Stack:
                 oid: bytes = connection.root()[name]._p_oid
             database.close()
         return oid
+
+
+def _others(databases: dict[str, Any] | None) -> dict[str, Any]:
+    return dict(databases or {})  # each database puts itself into it
 
 
 def _rewrite(blob: Blob, content: bytes) -> None:

@@ -119,13 +119,19 @@ def _number(name: str) -> int | None:
 
 
 def compare_blobs(
-    files: BlobFiles, records: dict[int, int], last_tid: int, findings: Findings
+    files: BlobFiles,
+    records: dict[int, int],
+    last_tid: int,
+    findings: Findings,
+    *,
+    are_shared: bool = False,
 ) -> None:
     """Say which of the blob RECORDS have no file, and which FILES no record.
 
     :param records: oid and tid, as one number, and the record's position,
         negative where it is not the object's current one
     :param last_tid: files of later transactions are none of our business
+    :param are_shared: nor are those that no record names: others may need them
     """
     for path, reason in files.closed:
         findings.error("blob", f"the directory {path} cannot be read: {reason}")
@@ -134,21 +140,26 @@ def compare_blobs(
     keys = files.keys
     found = {keys[at] << 64 | keys[at + 1] for at in range(0, len(keys), 2)}
     for key, place in records.items():
-        oid, tid = key >> 64, key & MAX_TID
         if key not in found:
-            name = files.name_of(key)
+            oid, name = key >> 64, files.name_of(key)
             if place > 0:
                 findings.error("blob", f"its file {name} is missing", offset=place, oid=oid)
             else:
                 reason = f"the file {name} of an earlier revision is missing"
                 findings.warning("blob", reason, offset=-place, oid=oid)
-    for key in files.unreadable:
+    for key in files.unreadable & records.keys() if are_shared else files.unreadable:
         name = files.name_of(key)
         findings.error("blob", f"its file {name} cannot be read", oid=key >> 64)
     for key in files.empty & records.keys():
         name = files.name_of(key)
         findings.warning("blob", f"its file {name} is empty", oid=key >> 64)
-    for key in found - records.keys():
+    if not are_shared:
+        _tell_unnamed(files, found - records.keys(), last_tid, findings)
+
+
+def _tell_unnamed(files: BlobFiles, keys: set[int], last_tid: int, findings: Findings) -> None:
+    """Say that no record names the files with these KEYS."""
+    for key in keys:
         oid, tid = key >> 64, key & MAX_TID
         if tid <= last_tid:
             name = files.name_of(key)

@@ -60,8 +60,18 @@ class Holders:
                 self._adopt(wave[start : start + WAVE], todo)
 
     def _adopt(self, positions: array[int], found: array[int]) -> None:
+        self._adopt_by(self._references, positions, positions, found)
+
+    def _adopt_by(
+        self,
+        references: References,
+        places: array[int],
+        positions: array[int],
+        found: array[int],
+    ) -> None:
+        """Take in what the records at PLACES of a file refer to; they are called POSITIONS."""
         core, parents = chosen().check, self._parents
-        for first, done, oids, ends in self._references.of(positions, len(positions)):
+        for first, done, oids, ends in references.of(places, len(places)):
             children = words(ends[done - 1])
             parents.make_room(len(children))
             count, new = core.adopt(
@@ -83,9 +93,12 @@ class Holders:
             position = self._parents.word(oid) >> self._shift
             if not position:
                 return []
-            oid = int.from_bytes(self._source.buffer[position : position + 8], "big")
+            oid = self._oid_at(position)
             way.append(oid)
         return way[::-1]
+
+    def _oid_at(self, position: int) -> int:
+        return int.from_bytes(self._source.buffer[position : position + 8], "big")
 
     def _steps(self, way: list[int]) -> Iterator[str]:
         if way[0] != ROOT:
@@ -105,12 +118,15 @@ class Holders:
         if oid not in self._loaded:
             position = self._position(oid)
             try:
-                data = self._references.data(position) if position else b""
+                data = self._data(position) if position else b""
             except UnreadableRecord:
                 data = b""
             self._left -= len(data)
             self._loaded[oid] = load(data) if self._left > 0 else Loaded()
         return self._loaded[oid]
+
+    def _data(self, position: int) -> bytes:
+        return self._references.data(position)
 
     def _position(self, oid: int) -> int:
         word = self._table.word(oid)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from zmount.errors import UnreadableRecord
 from zmount.filestorage.cores import chosen
 from zmount.filestorage.format import MAX_TID, oid_text, words
-from zmount.filestorage.objects import TWO_THREADS_FROM
+from zmount.filestorage.objects import TWO_THREADS_FROM, Table
 from zmount.filestorage.pickles import is_blob
 from zmount.filestorage.references import Batch, References
 from zmount.filestorage.source import BATCH
@@ -45,12 +45,17 @@ def check_records(
     structure: Structure,
     findings: Findings,
     *,
+    there: Table | None = None,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Records:
-    """Read every record; put what is wrong into FINDINGS."""
+    """Read every record; put what is wrong into FINDINGS.
+
+    :param there: the objects that may be referred to; None: those of the file
+    """
     stretches = _Stretches(list(reversed(structure.stretches)), progress)
     is_large = structure.end >= TWO_THREADS_FROM and len(os.sched_getaffinity(0)) > 1
-    readers = [_Reader(structure, findings) for _ in range(2 if is_large else 1)]
+    known = structure.table if there is None else there
+    readers = [_Reader(structure, known, findings) for _ in range(2 if is_large else 1)]
     with ThreadPoolExecutor(1, "check records") as thread:
         others = [thread.submit(each.run, stretches) for each in readers[1:]]
         try:
@@ -91,12 +96,13 @@ class _Stretches:
 class _Reader:
     """One thread, with its buffers."""
 
-    def __init__(self, structure: Structure, findings: Findings) -> None:
+    def __init__(self, structure: Structure, there: Table, findings: Findings) -> None:
         self._core = chosen().records
         self._check = chosen().check
         self._structure = structure
         self._source = structure.source
         self._slots = structure.table.slots
+        self._there = there.slots
         self._findings = findings
         self.found = Records()
         self._current = References(
@@ -139,7 +145,7 @@ class _Reader:
         found = ends[done - 1]
         if len(self._missing) < found:
             self._missing = words(2 * found)
-        lost = self._check.dangling(self._slots, oids, found, self._missing)
+        lost = self._check.dangling(self._there, oids, found, self._missing)
         if lost and self._findings.is_full("dangling"):
             self._findings.count_more("error", "dangling", lost)
             return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal, get_args
@@ -27,6 +28,7 @@ Kind = Literal[
     "foreign",  # a reference to an object of another database that is not there
     "blob",  # the file of a blob
     "index",  # the saved index
+    "files",  # two data files of one storage do not belong together
     "packed",  # the file was replaced meanwhile
 ]
 
@@ -42,7 +44,8 @@ class Finding:
     there. ``oid`` is the object that is concerned, ``holder`` the one that
     refers to it, if that is what is wrong. ``path`` says where ``holder``, or
     else ``oid``, hangs: as Zope's paths do, or "" if nothing leads to it.
-    ``class_name`` is the class of the same object.
+    ``class_name`` is the class of the same object. ``file`` is the data file, if the
+    storage has several.
     """
 
     severity: Severity
@@ -53,6 +56,7 @@ class Finding:
     holder: int | None = None
     path: str = ""
     class_name: str = ""
+    file: Path | None = None
 
     @property
     def where(self) -> str:
@@ -65,7 +69,8 @@ class Finding:
 
     def __str__(self) -> str:
         where = f"{self.where}: " if self.where else ""
-        at = f" [byte {self.offset}]" if self.offset is not None else ""
+        of = f" of {self.file}" if self.file is not None else ""
+        at = f" [byte {self.offset}{of}]" if self.offset is not None else ""
         return f"{where}{self.reason}{at}"
 
 
@@ -77,7 +82,9 @@ class Verification:
     ``counts`` has how many there are of each severity and kind. ``blobs`` are records;
     None: nobody said where their files are. ``unchecked`` are the names of other
     databases that it refers to, and of which no file was given, with the number
-    of objects. ``odd_records`` are those that only ZODB itself could read.
+    of objects. ``odd_records`` are those that only ZODB itself could read. ``base`` is
+    the data file of the earlier transactions, where ``path`` has only the later ones;
+    ``end`` and all else is of both then.
     """
 
     path: Path
@@ -91,6 +98,7 @@ class Verification:
     findings: tuple[Finding, ...] = ()
     counts: tuple[tuple[Severity, Kind, int], ...] = ()
     seconds: float = 0.0
+    base: Path | None = None
 
     def count(self, severity: Severity) -> int:
         """Return how many findings of this SEVERITY there are, told or not."""
@@ -162,8 +170,30 @@ class Findings:
 
     def all_counts(self) -> tuple[tuple[Severity, Kind, int], ...]:
         """Return how many there are of each severity and kind."""
-        found = sorted(self.counts, key=lambda key: (key[0], KINDS.index(key[1])))
-        return tuple((*key, self.counts[key]) for key in found if self.counts[key])
+        return _in_order(self.counts)
+
+
+def told_of(parts: Mapping[Path | None, Findings]) -> list[Finding]:
+    """Return the findings to tell of several files, in their order."""
+    found = [
+        replace(each, file=file) for file, findings in parts.items() for each in findings.told()
+    ]
+    return sorted(found, key=lambda each: (each.severity, KINDS.index(each.kind)))
+
+
+def counts_of(parts: Iterable[Findings]) -> tuple[tuple[Severity, Kind, int], ...]:
+    """Return how many findings of several files there are of each severity and kind."""
+    total: Counter[tuple[Severity, Kind]] = Counter()
+    for findings in parts:
+        total.update(findings.counts)
+    return _in_order(total)
+
+
+def _in_order(
+    counts: Counter[tuple[Severity, Kind]],
+) -> tuple[tuple[Severity, Kind, int], ...]:
+    found = sorted(counts, key=lambda key: (key[0], KINDS.index(key[1])))
+    return tuple((*key, counts[key]) for key in found if counts[key])
 
 
 def _order(finding: Finding) -> tuple[int, int, int, str]:

@@ -3,7 +3,8 @@
 1. choose: what is named, or all of this host, or any data file.
 2. verify: each in turn, from its files, while it may be in use; nothing is written.
    References to other databases are looked up in the storages that the instances
-   mount beside it, as far as their files are here.
+   mount beside it, as far as their files are here. A stage that shows production's
+   content is verified with that, over which its own changes lie.
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 from zmount.effects.pack_look import look_at
-from zmount.effects.stage_files import is_swapped
+from zmount.effects.stage_layers import BrokenStage, layers_of
 from zmount.errors import CorruptFile, StorageUnreadable, ZMountError
+from zmount.filestorage.foreign_check import Other
+from zmount.filestorage.layered_verify import verify_layers
+from zmount.filestorage.layers import Layers
 from zmount.filestorage.verification import Finding, Kind, Verification
 from zmount.filestorage.verify import verify
 from zmount.operations.local_processes import LocalProcesses
@@ -27,8 +31,7 @@ from zmount.topology.storages import Storage
 from zmount.topology.topology import Topology
 
 Result = Literal["sound", "doubtful", "damaged", "empty", "failed"]
-_OF_BASE = frozenset(("root", "dangling"))
-BASE = "what lies below its changes"
+LOOKS = 3  # at a stage that is swapped meanwhile
 BESIDE = "blobs"  # a directory of this name beside a data file has its blobs
 
 # what to do about a finding; {name} is the storage
@@ -44,7 +47,8 @@ HINTS: dict[Kind, str] = {
     "blob": "restore the files from a backup of the blobs",
     "index": "zmount index {name}, while nobody has it open",
     "tail": "FileStorage cuts it off when it opens the file",
-    "packed": "verify it again when no pack runs",
+    "files": "zmount swap-stage makes what it shows anew, zmount swap-stage --undo the one before",
+    "packed": "verify it again when no pack or swap runs",
 }
 
 Watcher = Callable[[str, str, int, int], None]
@@ -88,6 +92,7 @@ class Verified:
         if found is not None:
             facts |= {
                 "path": str(found.path),
+                "base": str(found.base) if found.base is not None else None,
                 "end": found.end,
                 "transactions": found.transactions,
                 "records": found.records,
@@ -113,6 +118,7 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "severity": finding.severity,
         "kind": finding.kind,
         "reason": finding.reason,
+        "file": str(finding.file) if finding.file is not None else None,
         "offset": finding.offset,
         "oid": _oid(finding.oid),
         "holder": _oid(finding.holder),
@@ -162,69 +168,107 @@ def exit_status(verified: Sequence[Verified]) -> int:
 def _verified_storage(
     storage: Storage, topology: Topology, watch: Watcher, *, is_named: bool
 ) -> Verified:
+    """Verify STORAGE; begin again where a swap has let it show something else meanwhile."""
+    others = _others(storage, topology)
+    try:
+        layers = layers_of(storage)
+        for _ in range(LOOKS):
+            found = _look(storage, layers, others, watch, is_named=is_named)
+            before, layers = layers, layers_of(storage)
+            if layers == before:
+                return found
+    except StorageUnreadable as error:
+        return Verified(name=storage.name, error=error)
+    return _swapped_meanwhile(found)
+
+
+def _look(
+    storage: Storage,
+    layers: Layers | BrokenStage | None,
+    others: Mapping[str, Other],
+    watch: Watcher,
+    *,
+    is_named: bool,
+) -> Verified:
+    name = storage.name
+    if isinstance(layers, BrokenStage):
+        return Verified(name=name, verification=_broken(layers))
+    if layers is not None:
+        return _checked(
+            name, lambda tell: verify_layers(layers, others=others, progress=tell), watch
+        )
     try:
         files = files_of(storage)
     except StorageUnreadable as error:
         # of those that nobody named, one without a Data.fs has nothing to verify
-        return Verified(name=storage.name, error=error if is_named else None)
+        return Verified(name=name, error=error if is_named else None)
     seen = look_at(files.data_fs)
     if seen.size_bytes is None and not seen.unseen and not is_named:
-        return Verified(name=storage.name)
+        return Verified(name=name)
     blob_dir = files.blob_dir
     if blob_dir is not None and not blob_dir.exists() and not seen.size_bytes:
         blob_dir = None
-    found = _verified(storage.name, files.data_fs, blob_dir, _others(storage, topology), watch)
-    return _over_base(found) if is_swapped(storage) else found
+    return _verified(name, files.data_fs, blob_dir, others, watch)
 
 
-def _over_base(found: Verified) -> Verified:
-    """Return what was FOUND in the changes of a stage, less what only its base could tell.
+def _broken(stage: BrokenStage) -> Verification:
+    finding = Finding(severity="error", kind="files", reason=f"{stage.path}: {stage.reason}")
+    return Verification(path=stage.path, findings=(finding,), counts=(("error", "files", 1),))
 
-    That is production's file, which is verified as such.
-    """
+
+def _swapped_meanwhile(found: Verified) -> Verified:
+    """Return what was FOUND, with the note that it may be of before."""
     verification = found.verification
     if verification is None:
         return found
-    dangling = sum(number for _, kind, number in verification.counts if kind == "dangling")
+    reason = f"it was swapped {LOOKS} times meanwhile: this is of what it showed before"
+    finding = Finding(severity="warning", kind="packed", reason=reason)
     return replace(
         found,
         verification=replace(
             verification,
-            findings=tuple(each for each in verification.findings if each.kind not in _OF_BASE),
-            counts=tuple(each for each in verification.counts if each[1] not in _OF_BASE),
-            unchecked=(*verification.unchecked, *([(BASE, dangling)] if dangling else [])),
+            findings=(*verification.findings, finding),
+            counts=(*verification.counts, ("warning", "packed", 1)),
         ),
     )
 
 
 def _verified(
-    name: str, path: Path, blob_dir: Path | None, others: Mapping[str, Path], watch: Watcher
+    name: str, path: Path, blob_dir: Path | None, others: Mapping[str, Other], watch: Watcher
 ) -> Verified:
-    def tell(phase: str, done: int, total: int) -> None:
-        watch(name, phase, done, total)
+    return _checked(
+        name,
+        lambda tell: verify(path, blob_dir=blob_dir, others=others, progress=tell),
+        watch,
+    )
 
+
+def _checked(
+    name: str, check: Callable[[Callable[[str, int, int], None]], Verification], watch: Watcher
+) -> Verified:
     try:
-        found = verify(path, blob_dir=blob_dir, others=others, progress=tell)
+        found = check(lambda phase, done, total: watch(name, phase, done, total))
     except ZMountError as error:
         return Verified(name=name, error=error)
     return Verified(name=name, verification=found)
 
 
-def _others(storage: Storage, topology: Topology) -> dict[str, Path]:
-    """Return the data files that STORAGE may refer to, by the names of the databases.
+def _others(storage: Storage, topology: Topology) -> dict[str, Other]:
+    """Return the files of what STORAGE may refer to, by the names of the databases.
 
-    A name that means several files, in several instances, means none here.
+    A name that means several storages, in several instances, means none here.
     """
-    found: dict[str, set[Path]] = {}
+    found: dict[str, set[Other]] = {}
     for instance, own_name in instances_by_storage(topology).get(storage.name, ()):
         for mount in instance.mounts:
             if mount.name == own_name or mount.storage.host.name != storage.host.name:
                 continue
             try:
-                if is_swapped(mount.storage):
-                    continue  # no one file holds its objects
-                path = files_of(mount.storage).data_fs
+                layers = layers_of(mount.storage)
+                if isinstance(layers, BrokenStage):
+                    continue  # a check of that one tells
+                other = layers or files_of(mount.storage).data_fs
             except StorageUnreadable:
                 continue
-            found.setdefault(mount.name, set()).add(path)
-    return {name: paths.pop() for name, paths in found.items() if len(paths) == 1}
+            found.setdefault(mount.name, set()).add(other)
+    return {name: others.pop() for name, others in found.items() if len(others) == 1}
