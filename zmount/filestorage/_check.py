@@ -11,6 +11,8 @@ try:
 except ImportError:  # must stay this form: the compiler knows only `import cython`
     from zmount.filestorage import _cython as cython
 
+from zmount.filestorage.table_hash import MULTIPLIER
+
 # what can be doubtful in a record; numbers of records are shifted by DOUBTS
 PREVIOUS = 1  # its previous record is not the object's last one
 BACK = 2  # its back pointer leads to no record of the object
@@ -26,6 +28,8 @@ SHIFT = 4
 DATA_HEADER = 42  # as in _records
 RECORD_FIELDS = 6
 LONGEST_CHAIN = 64  # as in _references
+
+_multiplier = cython.declare(cython.ulonglong, MULTIPLIER)
 
 
 @cython.cfunc
@@ -58,11 +62,11 @@ def _u64(source, pos):
 @cython.locals(at=cython.ulonglong)
 def _slot(table, mask, oid):
     """As _mark._slot."""
-    # Fibonacci hashing; the compiler takes no longer literal for a C number
-    at = (oid >> 3) * ((cython.cast(cython.ulonglong, 0x1E3779B9) << 32) | 0x7F4A7C15)
+    at = (oid >> 3) * _multiplier
     if not cython.compiled:
         at %= 2**64
-    at = (((at >> 29) << 3) | (oid & 7)) & mask
+    # the product's highest 32 bits, scaled to the number of eights of slots
+    at = (((((at >> 32) * ((mask >> 3) + 1)) >> 32) << 3) | (oid & 7)) & mask
     while table[2 * at + 1] and table[2 * at] != oid:
         at = (at + 1) & mask
     return 2 * at

@@ -15,6 +15,8 @@ try:
 except ImportError:  # must stay this form: the compiler knows only `import cython`
     from zmount.filestorage import _cython as cython
 
+from zmount.filestorage.table_hash import MULTIPLIER
+
 if cython.compiled:
     from cython.cimports.libc.string import memcpy
 
@@ -47,6 +49,8 @@ SHIFT = 4
 NOWHERE = 1  # no position of a record
 DATA_HEADER = 42
 LONGEST_PIECE = 23 + 3 * 65535  # a transaction's header; a buffer must hold it
+
+_multiplier = cython.declare(cython.ulonglong, MULTIPLIER)
 
 
 @cython.cfunc
@@ -113,11 +117,11 @@ def _bytes(source, pos, size, out, at):
 @cython.locals(at=cython.ulonglong)
 def _slot(table, mask, oid):
     """As _mark._slot, for the word itself."""
-    # Fibonacci hashing; the compiler takes no longer literal for a C number
-    at = (oid >> 3) * ((cython.cast(cython.ulonglong, 0x1E3779B9) << 32) | 0x7F4A7C15)
+    at = (oid >> 3) * _multiplier
     if not cython.compiled:
         at %= 2**64
-    at = (((at >> 29) << 3) | (oid & 7)) & mask
+    # the product's highest 32 bits, scaled to the number of eights of slots
+    at = (((((at >> 32) * ((mask >> 3) + 1)) >> 32) << 3) | (oid & 7)) & mask
     while table[2 * at + 1] and table[2 * at] != oid:
         at = (at + 1) & mask
     return 2 * at + 1

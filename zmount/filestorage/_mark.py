@@ -12,6 +12,8 @@ try:
 except ImportError:  # must stay this form: the compiler knows only `import cython`
     from zmount.filestorage import _cython as cython
 
+from zmount.filestorage.table_hash import MULTIPLIER
+
 GONE = 1  # the object's record at this position undoes its creation
 REACHED = 2
 AFTER = 4  # has a record after the pack time that was already come across
@@ -23,6 +25,8 @@ BACK = 3
 OWNER = 5
 NONE = 1  # no position of a record
 
+_multiplier = cython.declare(cython.ulonglong, MULTIPLIER)
+
 
 @cython.cfunc
 @cython.inline
@@ -33,11 +37,11 @@ NONE = 1  # no position of a record
 @cython.locals(at=cython.ulonglong)
 def _slot(table, mask, oid):
     """Return where ``oid`` is or belongs; ``mask`` is the number of slots less one."""
-    # Fibonacci hashing; the compiler takes no longer literal for a C number
-    at = (oid >> 3) * ((cython.cast(cython.ulonglong, 0x1E3779B9) << 32) | 0x7F4A7C15)
+    at = (oid >> 3) * _multiplier
     if not cython.compiled:
         at %= 2**64
-    at = (((at >> 29) << 3) | (oid & 7)) & mask
+    # the product's highest 32 bits, scaled to the number of eights of slots
+    at = (((((at >> 32) * ((mask >> 3) + 1)) >> 32) << 3) | (oid & 7)) & mask
     while table[2 * at + 1] and table[2 * at] != oid:
         at = (at + 1) & mask
     return 2 * at

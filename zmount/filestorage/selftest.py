@@ -11,6 +11,8 @@ from array import array
 from collections.abc import Callable
 from types import ModuleType
 
+from zmount.filestorage.table_hash import MULTIPLIER
+
 # what a core that is not the one we know can raise
 WRONG = (
     ArithmeticError,
@@ -100,7 +102,7 @@ def _ask_copy(core: ModuleType) -> None:
     table, targets = array("Q", bytes(16 * 16)), array("Q", bytes(16 * 16))
     for oid, word in ((0, 27 << 4 | 6), (1, 71 << 4 | 4)):
         table[2 * oid : 2 * oid + 2] = array("Q", (oid, word))
-    slot = 2 * ((((27 >> 3) * 0x9E3779B97F4A7C15 % 2**64 >> 29) << 3 | 27 & 7) & 15)
+    slot = 2 * (((27 >> 3) * MULTIPLIER % 2**64 >> 63) << 3 | 27 & 7)  # of two eights
     targets[slot : slot + 2] = array("Q", (27, 2))
     cursor, out = array("Q", bytes(8 * core.CURSOR_FIELDS)), bytearray(core.LONGEST_PIECE)
     cursor[core.POSITION] = cursor[core.WRITTEN] = 4
