@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import random
+import resource
+import shutil
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from crashing import killed_at
 from layered import Stack, all_oids, before, contents, told
 from persistent.mapping import PersistentMapping
 from ZODB.blob import LAYOUTS, Blob, FilesystemHelper
@@ -275,4 +280,72 @@ def test_files_that_are_not_there(stack: Stack, tmp_path: Path) -> None:
     stack.layers.base.unlink()
     with pytest.raises(StorageUnreadable, match=r"base\.fs: cannot be read"):
         clone_layers(stack.layers, tmp_path / "clone")
+    assert not (tmp_path / "clone").exists()
+
+
+# killed, and without space
+
+
+def test_killed_at_any_call_it_leaves_no_half_clone(stack: Stack, tmp_path: Path) -> None:
+    stack.mark()
+    stack.write(lambda root: root.update({"item 1": 1, "blob 1": Blob(b"staging")}))
+    directory = tmp_path / "clone"
+    number, wholes = 0, 0
+    while killed_at(number, lambda: clone_layers(stack.layers, directory)):
+        number += 3
+        made = directory / "Data.fs"
+        if made.exists():
+            wholes += 1
+            assert verify(made, blob_dir=directory / "blobs").findings == ()
+            shutil.rmtree(directory)
+        # else the next one finds what two that were killed have left
+    assert number > 50
+    assert wholes >= 1
+    assert verify(made, blob_dir=directory / "blobs").findings == ()
+    assert sorted(each.name for each in directory.iterdir()) == [
+        "Data.fs",
+        "Data.fs.index",
+        "blobs",
+    ]
+
+
+CLONE = """
+import sys
+from pathlib import Path
+from zmount.errors import ZMountError
+from zmount.filestorage.layered_clone import clone_layers
+from zmount.filestorage.layers import Layers
+
+base, changes, end, tid, directory = sys.argv[1:]
+layers = Layers(base=Path(base), base_end=int(end), base_tid=int(tid), changes=Path(changes))
+try:
+    clone_layers(layers, directory)
+except ZMountError as why:
+    print(type(why).__name__, why)
+"""
+
+
+@pytest.mark.parametrize("where", ["in the base", "in the changes", "at the end"])
+def test_a_disk_that_is_full_meanwhile_leaves_nothing(
+    stack: Stack, tmp_path: Path, where: str
+) -> None:
+    stack.change_much()
+    layers = stack.layers
+    room = {
+        "in the base": layers.base_end // 2,
+        "in the changes": layers.base_end + 100,
+        "at the end": layers.base_end + layers.changes.stat().st_size - 5,
+    }[where]
+    numbers = (layers.base, layers.changes, layers.base_end, layers.base_tid, tmp_path / "clone")
+
+    done = subprocess.run(
+        [sys.executable, "-c", CLONE, *map(str, numbers)],
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (room, room)),
+    )
+
+    assert done.stdout.startswith(f"StorageUnwritable {tmp_path}/clone"), done.stderr
+    assert "File too large" in done.stdout
+    assert done.stderr == ""
     assert not (tmp_path / "clone").exists()
