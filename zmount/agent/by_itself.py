@@ -1,7 +1,13 @@
 """Carrying out a plan where no Zope runs: one is set up for it, in this process.
 
-The plan is ``{"zope_conf": PATH, "note": TEXT, "steps": [STEP, ...]}``, see ``steps``.
+The plan is ``{"zope_conf": PATH, "note": TEXT, "steps": [STEP, ...]}``, see ``steps``. With
+``"without": [NAME, ...]`` the databases of these names are not opened.
 """
+
+import contextlib
+import pathlib
+import re
+import tempfile
 
 from zmount.agent.steps import carry_out
 
@@ -14,7 +20,8 @@ def prepare(plan):
     from AccessControl.users import system
     from Zope2.Startup.run import make_wsgi_app
 
-    make_wsgi_app({}, plan["zope_conf"])
+    with _zope_conf(plan) as path:
+        make_wsgi_app({}, path)
     app = Zope2.app()
     databases = dict(app._p_jar.db().databases)
     try:
@@ -27,3 +34,22 @@ def prepare(plan):
         for database in databases.values():
             database.close()  # saves the index of each FileStorage
     return result
+
+
+@contextlib.contextmanager
+def _zope_conf(plan):
+    """Yield the path of the plan's zope.conf, or of a copy that lacks some databases.
+
+    Zope opens all that it names, and does not start where one cannot be opened.
+    """
+    if not plan.get("without"):
+        yield plan["zope_conf"]
+        return
+    text = pathlib.Path(plan["zope_conf"]).read_text(encoding="utf-8")
+    for name in plan["without"]:
+        section = rf"^[ \t]*<zodb_db[ \t]+{re.escape(name)}[ \t]*>.*?^[ \t]*</zodb_db>"
+        text = re.sub(section, "", text, flags=re.DOTALL | re.IGNORECASE | re.MULTILINE)
+    with tempfile.NamedTemporaryFile("w", suffix=".conf", encoding="utf-8") as copy:
+        copy.write(text)
+        copy.flush()
+        yield copy.name

@@ -7,10 +7,11 @@ Records say what is really there.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from zmount.effects.raw_folders import entry, ids, is_listed
+from zmount.effects.raw_folders import entry, ids, listed_ids
 from zmount.effects.raw_offline import stand_in
 from zmount.effects.raw_records import RawDatabase, Record, Reference, mapping_state
 from zmount.topology.mounts import Mount, MountPoint
@@ -30,7 +31,8 @@ State = Literal[
     "off-line",
     "unknown",
 ]
-ContentState = Literal["ok", "empty", "missing", "unknown"]
+ContentState = Literal["ok", "empty", "missing", "unknown", "damaged"]
+OFFLINE = "_zmount_offline"  # the attribute of what stands in a site's place meanwhile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,13 +42,18 @@ class Content:
     ``empty`` is a storage without the object that the real path begins at,
     ``missing`` one that has it and lacks ``missing_at``, the first element of
     the real path that is not there; ``holds`` are ids in its stead.
-    ``unknown`` is a storage that cannot be read from here.
+    ``unknown`` is a storage that cannot be read from here, ``damaged`` one that could
+    not be read for the reason that ``detail`` tells. ``own_id`` is what the object says
+    that its id is, "" where it does not tell.
     """
 
     state: ContentState
     class_name: str = ""
     missing_at: str = ""
     holds: tuple[str, ...] = ()
+    own_id: str = ""
+    oid: bytes = b""
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +76,9 @@ class MountState:
     detail: str = ""
     makes_missing: bool = False
     content: Content = Content(state="unknown")
+    found: Reference | None = None
+    way: tuple[bytes, ...] = ()
+    offline: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +88,8 @@ class Spot:
     ``parent`` is None where the way ends before the last element, at the path
     ``ends_at``. ``value`` is what the parent has there, None for nothing.
     ``holder`` is the mount whose storage the parent lies in; ``is_known`` is
-    False where a storage on the way cannot be read.
+    False where a storage on the way cannot be read. ``way`` are the folders down to
+    the parent, those in the holder only.
     """
 
     holder: str
@@ -87,6 +98,7 @@ class Spot:
     value: object | None = None
     ends_at: str = ""
     is_known: bool = True
+    way: tuple[Record, ...] = ()
 
     @property
     def record(self) -> Record | None:
@@ -113,18 +125,31 @@ class RawRoot:
             for point in mount.points
             if not point.is_root
         }
+        self._listed: dict[tuple[str, bytes], frozenset[str] | None] = {}
 
     @property
     def is_known(self) -> bool:
         """True if the root's own storage can be read."""
         return self._databases.get(self._root.name) is not None
 
-    def mount_states(self) -> tuple[MountState, ...]:
+    def mount_states(self, contents: Mapping[str, Content] | None = None) -> tuple[MountState, ...]:
         """Return the state of every mount point but the root's.
+
+        CONTENTS, if given, is what the storages hold, by mount point; those without
+        are not looked at.
 
         :raises StorageUnreadable: a record is damaged
         """
-        return tuple(self._mount_state(mount, point) for mount, point in self._points.values())
+        return tuple(
+            self._mount_state(mount, point, contents) for mount, point in self._points.values()
+        )
+
+    def state(self, virtual: str) -> tuple[State, str]:
+        """Return the state of the mount point VIRTUAL and its detail; its storage is not read.
+
+        :raises StorageUnreadable: a record is damaged
+        """
+        return _state(self.spot(virtual), self._points[virtual][1])
 
     def spot(self, path: str) -> Spot:
         """Return where PATH leads.
@@ -138,9 +163,11 @@ class RawRoot:
         folder = database.referred(database.root().get("Application"))
         names = path.strip("/").split("/")
         walked = ""
+        way: list[Record] = []
         for name in names[:-1]:
             if folder is None:
                 break
+            way.append(folder)
             walked += "/" + name
             folder = database.referred(entry(database, folder, name))
             if folder is not None and folder.class_name == MOUNTED_OBJECT:
@@ -148,6 +175,7 @@ class RawRoot:
                 if mount is None or point is None:
                     return Spot(holder=holder, ends_at=walked)
                 holder = mount.name
+                way.clear()
                 database = self._databases.get(holder)
                 if database is None:
                     return Spot(holder=holder, ends_at=walked, is_known=False)
@@ -155,7 +183,9 @@ class RawRoot:
         if folder is None:
             return Spot(holder=holder, ends_at=walked or "/")
         value = entry(database, folder, names[-1])
-        return Spot(holder=holder, database=database, parent=folder, value=value)
+        return Spot(
+            holder=holder, database=database, parent=folder, value=value, way=(*way, folder)
+        )
 
     def exists(self, path: str) -> bool | None:
         """True if the instance shows an object at PATH; None if that cannot be read.
@@ -200,11 +230,17 @@ class RawRoot:
         path = manager.attributes.get("obpath")
         return "/".join(str(each) for each in path) if isinstance(path, list | tuple) else ""
 
-    def _mount_state(self, mount: Mount, point: MountPoint) -> MountState:
+    def _mount_state(
+        self, mount: Mount, point: MountPoint, contents: Mapping[str, Content] | None
+    ) -> MountState:
         spot = self.spot(point.virtual)
-        state, detail = _state(spot, point)
+        state, detail = self._state(spot, point)
         record = spot.record
         makes = record is not None and bool(record.attributes.get("_create_mount_points", True))
+        if contents is None:
+            content = self._content(mount, point)
+        else:
+            content = contents.get(point.virtual, Content(state="unknown"))
         return MountState(
             mount=mount,
             point=point,
@@ -212,12 +248,32 @@ class RawRoot:
             detail=detail,
             holder=spot.holder,
             makes_missing=makes and state in ("ok", "unlisted", "forgotten"),
-            content=self._content(mount, point),
+            content=content,
+            found=spot.value if isinstance(spot.value, Reference) else None,
+            way=tuple(each.oid for each in spot.way),
+            offline=offline_note(record) if state == "off-line" and record is not None else {},
         )
 
     def _content(self, mount: Mount, point: MountPoint) -> Content:
         database = self._databases.get(mount.name)
         return Content(state="unknown") if database is None else content_at(database, point)
+
+    def _state(self, spot: Spot, point: MountPoint) -> tuple[State, str]:
+        """Return what is at a mount point, and the detail that tells it."""
+        state, detail = _state(spot, point)
+        if state != "ok" or spot.parent is None or spot.record is None:
+            return state, detail
+        key = spot.holder, spot.parent.oid
+        if key not in self._listed:
+            self._listed[key] = listed_ids(spot.parent)
+        listed, name = self._listed[key], point.virtual.rpartition("/")[2]
+        return _known_to(spot.parent, name, spot.record, listed), detail
+
+
+def offline_note(record: Record) -> Mapping[str, str]:
+    """Return what RECORD says of a site that was taken off-line; empty: it is no such thing."""
+    note = record.attributes.get(OFFLINE)
+    return {str(key): str(value) for key, value in note.items()} if isinstance(note, dict) else {}
 
 
 def content_at(database: RawDatabase, point: MountPoint) -> Content:
@@ -237,7 +293,13 @@ def content_at(database: RawDatabase, point: MountPoint) -> Content:
         if below is None:
             return Content(state="missing", missing_at=name, holds=ids(database, folder))
         folder = below
-    return Content(state="ok", class_name=folder.class_name)
+    own_id = folder.attributes.get("id", folder.attributes.get("__name__", ""))
+    return Content(
+        state="ok",
+        class_name=folder.class_name,
+        own_id=own_id if isinstance(own_id, str) else "",
+        oid=folder.oid,
+    )
 
 
 def object_at(database: RawDatabase, point: MountPoint) -> Record | None:
@@ -273,15 +335,18 @@ def _state(spot: Spot, point: MountPoint) -> tuple[State, str]:
     if (offline := stand_in(record)) is not None:
         return "off-line", str(offline)
     if record.class_name != MOUNTED_OBJECT:
-        return "shadowed", record.class_name
+        note = offline_note(record)
+        return ("off-line", note.get("reason", "")) if note else ("shadowed", record.class_name)
     path = record.attributes.get("_path")
     if path != point.virtual:
         return "wrong path", str(path)
-    return _known_to(spot.parent, point.virtual.rpartition("/")[2], record), ""
+    return "ok", ""
 
 
-def _known_to(folder: Record, name: str, mount_point: Record) -> State:
-    if not is_listed(folder, name):
+def _known_to(
+    folder: Record, name: str, mount_point: Record, listed: frozenset[str] | None
+) -> State:
+    if listed is not None and name not in listed:
         return "unlisted"
     remembered = folder.attributes.get("_mount_points")
     found = remembered.get(name) if isinstance(remembered, dict) else None

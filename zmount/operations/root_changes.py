@@ -7,8 +7,8 @@ steps are one transaction: they are done or nothing is.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from zmount.effects.credentials import administrator_client
@@ -61,11 +61,43 @@ def change_root(
         address = local.address_of(process)
         client = administrator_client(local.topology, local.host, address)
         return changed(steps, client.ask_agent("steps", **plan))
+    return changed(steps, _do_down(local, instance, plan, say))
+
+
+def change_root_without(
+    local: LocalProcesses,
+    instance: Instance,
+    steps: Sequence[RootStep],
+    *,
+    note: str,
+    without: Collection[str],
+    say: Progress,
+) -> Changed:
+    """Do STEPS in the root of INSTANCE, which is down, and open no database of WITHOUT.
+
+    That is for one whose storages are the reason that it does not start.
+
+    :raises Locked: it is up
+    :raises PrepareFailed: its Zope could not do it
+    """
+    plan: dict[str, Any] = {
+        "note": note,
+        "steps": [step.as_json() for step in steps],
+        "without": sorted(without),
+    }
+    return changed(steps, _do_down(local, instance, plan, say))
+
+
+def _do_down(
+    local: LocalProcesses, instance: Instance, plan: dict[str, Any], say: Progress
+) -> dict[str, Any]:
     process = _down(local, instance)
     assert isinstance(process.noun, Replica)
-    with served(local.topology, local.host, servers_of([instance]), say):
-        plan["zope_conf"] = str(process.noun.zope_conf)
-        return changed(steps, run_in_zope(process, plan))
+    without = plan.get("without", ())
+    kept = tuple(mount for mount in instance.mounts if mount.name not in without)
+    servers = servers_of([replace(instance, mounts=kept)])
+    with served(local.topology, local.host, servers, say):
+        return run_in_zope(process, {**plan, "zope_conf": str(process.noun.zope_conf)})
 
 
 def changed(steps: Sequence[RootStep], result: dict[str, Any]) -> Changed:

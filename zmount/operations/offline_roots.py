@@ -1,0 +1,126 @@
+"""Changing the mount points of a site in a root, whatever its instance is doing.
+
+An instance that answers does it itself. One that is down has it done by its Zope, which
+opens no database but those that the change needs. One that is up and does not answer is
+stopped first, by ``kill -9`` where it does not end, and started again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from zmount.errors import OfflineFailed
+from zmount.operations.changes import Watcher, refuse_failures
+from zmount.operations.local_processes import LocalProcesses
+from zmount.operations.offline_look import look_again
+from zmount.operations.offlined import Look, OfflineWish
+from zmount.operations.process_names import with_needed
+from zmount.operations.root_changes import change_root, change_root_without
+from zmount.operations.start import start_processes
+from zmount.operations.stop import stop_processes
+from zmount.plan.root_steps import RootStep
+from zmount.topology.processes import Process
+
+Say = Callable[[str], None]
+Ask = Callable[[str], bool]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Voices:
+    """Who is told what is done: lines, and the processes that are stopped and started.
+
+    ``ask`` lets a person decide; None where there is none.
+    """
+
+    say: Say
+    watch: Watcher
+    ask: Ask | None = None
+
+
+def change(
+    local: LocalProcesses,
+    look: Look,
+    steps: Sequence[RootStep],
+    *,
+    needs: Collection[str],
+    note: str,
+    voices: Voices,
+) -> None:
+    """Do STEPS in the root of LOOK's instance; the Zope of one that is down opens NEEDS.
+
+    The caller holds the deployment's lock.
+
+    :raises OfflineFailed: a step was refused; nothing of it was done
+    :raises ZMountError: the root could not be changed
+    """
+    if look.way == "up":
+        came = change_root(local, look.instance, steps, note=note, say=voices.say)
+    else:
+        names = {mount.name for mount in look.instance.mounts}
+        came = change_root_without(
+            local,
+            look.instance,
+            steps,
+            note=note,
+            without=names - set(needs) - {look.instance.root.name},
+            say=voices.say,
+        )
+    if came.refused:
+        whys = "; ".join(came.refused.values())
+        raise OfflineFailed(
+            f"{look.instance.name}: {whys}",
+            hint=f"zmount mounts {look.instance.name} shows what is there",
+        )
+
+
+@contextmanager
+def changeable(
+    local: LocalProcesses, look: Look, wish: OfflineWish, voices: Voices
+) -> Iterator[Look]:
+    """Yield LOOK's instance in a state in which its root can be changed.
+
+    One that is up and does not answer is stopped for it, where that is wished, and
+    started again in any case.
+
+    :raises OfflineFailed: it would have to be stopped, and nobody said so
+    :raises ProcessFailed: it could not be stopped, or does not start again
+    """
+    if look.way != "restart":
+        yield look
+        return
+    must_be_wished(look, wish, voices)
+    running = tuple(each.process for each in look.processes if each.state != "stopped")
+    refuse_failures(stop_processes(local, running, voices.watch))
+    try:
+        yield look_again(local, look)
+    finally:
+        restarted = start_processes(local, with_needed(running, local.all), voices.watch)
+    refuse_failures(change for change in restarted if not change.process.is_zeo)
+
+
+def restart(local: LocalProcesses, processes: Sequence[Process], voices: Voices) -> None:
+    """Stop PROCESSES and start them again.
+
+    :raises ProcessFailed: one could not be stopped, or does not start again
+    """
+    refuse_failures(stop_processes(local, processes, voices.watch))
+    refuse_failures(start_processes(local, with_needed(processes, local.all), voices.watch))
+
+
+def must_be_wished(look: Look, wish: OfflineWish, voices: Voices) -> None:
+    """Refuse to stop an instance that nobody wished to be stopped.
+
+    :raises OfflineFailed: with the option that says so
+    """
+    name = look.instance.name
+    states = ", ".join(f"{each.process.name} is {each.state}" for each in look.processes)
+    if wish.restarts or (voices.ask is not None and voices.ask(f"{states}. Restart {name}?")):
+        return
+    raise OfflineFailed(
+        f"instance {name} is up and does not answer ({states}): its root can only be changed "
+        "while it is stopped",
+        hint=f"--restart stops it, by kill -9 where it does not end, and starts it again; "
+        f"zmount spin {name} shows what it does",
+    )

@@ -1,0 +1,145 @@
+"""Put a site back that was taken off-line.
+
+1. look:   which instances hold it off-line, and whether its storages hold its content.
+2. change: each instance's root, one transaction; one that fails stops no other.
+3. verify: the root's records, the storage's, and that visitors do not get 503 any more.
+4. forget: that it was off-line.
+"""
+
+from __future__ import annotations
+
+from contextlib import nullcontext
+from urllib.parse import quote
+
+from zmount.effects.answers import ask_http
+from zmount.effects.lock import locked
+from zmount.effects.offline_state import offline_mounts, remember_offline
+from zmount.effects.raw_roots import Content, content_at
+from zmount.effects.raw_storages import RawDatabases
+from zmount.errors import OfflineFailed, StorageUnreadable, ZMountError
+from zmount.operations.local_processes import LocalProcesses
+from zmount.operations.offline_look import look_again, look_at_site
+from zmount.operations.offline_roots import Voices, change, changeable
+from zmount.operations.offlined import Look, Offlined, OfflineWish, Target, came_of
+from zmount.plan.offline_steps import PutOnline
+from zmount.topology.hosts import Host
+from zmount.topology.topology import Topology
+
+
+def online(
+    topology: Topology, host: Host, wish: OfflineWish, voices: Voices
+) -> tuple[Offlined, ...]:
+    """Put what WISH means back in all instances of HOST; failures are in the result.
+
+    :raises UnknownName: there is no such site or instance, or it does not mount it here
+    :raises Locked: another zmount is at work on this deployment
+    :raises OfflineFailed: the list of what is off-line cannot be read
+    """
+    local = LocalProcesses(topology=topology, host=host)
+    results: list[Offlined] = []
+    with nullcontext() if wish.is_dry_run else locked(host.directory):
+        for look in look_at_site(local, wish):
+            try:
+                results += _put_back(local, look, wish, voices)
+            except ZMountError as why:
+                results += (came_of(look, each, "failed", error=why) for each in look.targets)
+    return tuple(results)
+
+
+def _put_back(
+    local: LocalProcesses, look: Look, wish: OfflineWish, voices: Voices
+) -> list[Offlined]:
+    if look.unseen is not None:
+        raise look.unseen
+    out = [each for each in look.targets if each.state == "off-line"]
+    results = [
+        came_of(look, each, "was on-line") for each in look.targets if each.state != "off-line"
+    ]
+    for target in out:
+        _must_hold_it(look, target)
+    if wish.is_dry_run:
+        return results + [came_of(look, each, "planned", detail="to be put back") for each in out]
+    if out:
+        with changeable(local, look, wish, voices) as reached:
+            steps = [
+                PutOnline(virtual=each.point.virtual, database=each.mount.name) for each in out
+            ]
+            needs = {name for each in out for name in (each.holder, each.mount.name)}
+            note = f"zmount: {wish.site} on-line"
+            change(local, reached, steps, needs=needs, note=note, voices=voices)
+        _verify(local, look_again(local, look))
+    _forget(local, look)
+    return results + [came_of(look, each, "on-line", detail=_since(each)) for each in out]
+
+
+def _since(target: Target) -> str:
+    return f"again; it was off-line {target.detail}"
+
+
+def _must_hold_it(look: Look, target: Target) -> None:
+    """Refuse to show a storage that lacks the site, or cannot be read.
+
+    :raises OfflineFailed: with what is wrong with it
+    """
+    name, storage = look.instance.name, target.mount.storage.name
+    content = _content(look, target)
+    if content.state in ("empty", "missing"):
+        held = ", ".join(content.holds) or "nothing"
+        raise OfflineFailed(
+            f"{name}: {target.point.virtual} stays off-line: the storage {storage} has no "
+            f"{target.point.real}, it holds {held}",
+            hint="restore its content, or correct the real path in mount-point",
+        )
+    if content.state == "unknown" and target.mount.storage.server is not None:
+        raise OfflineFailed(
+            f"{name}: {target.point.virtual} stays off-line: the ZEO server "
+            f"{target.mount.storage.server.name} does not answer, so nobody knows whether "
+            f"{storage} holds the site",
+            hint=f"zmount start {target.mount.storage.server.name}",
+        )
+
+
+def _content(look: Look, target: Target) -> Content:
+    try:
+        with RawDatabases(look.replica) as databases:
+            database = databases.get(target.mount.name)
+            return (
+                Content(state="unknown") if database is None else content_at(database, target.point)
+            )
+    except StorageUnreadable as why:
+        raise OfflineFailed(
+            f"{look.instance.name}: {target.point.virtual} stays off-line: {why}",
+            hint=why.hint or f"zmount verify {target.mount.storage.name}",
+        ) from None
+
+
+def _verify(local: LocalProcesses, look: Look) -> None:
+    """Read the root again, and ask as a visitor would.
+
+    :raises OfflineFailed: the mount point is not what it should be, or visitors get 503
+    """
+    name = look.instance.name
+    for target in look.targets:
+        virtual = target.point.virtual
+        if target.state not in ("ok", "unknown"):
+            raise OfflineFailed(
+                f"{name}: {virtual} is {target.state} ({target.detail})",
+                hint=f"zmount mounts {name}",
+            )
+        for seen in look.processes:
+            if seen.answer is None or not seen.answer.is_answering:
+                continue
+            answer = ask_http(local.address_of(seen.process), quote(virtual), timeout_s=30)
+            if answer.status in (0, 503):
+                raise OfflineFailed(
+                    f"{seen.process.name}: a visitor of {virtual} gets {answer.detail}",
+                    hint=f"zmount spin {seen.process.name}, zmount offline takes it away again",
+                )
+
+
+def _forget(local: LocalProcesses, look: Look) -> None:
+    gone = {target.point.virtual for target in look.targets}
+    before = offline_mounts(local.host)
+    kept = [each for each in before if each.instance != look.instance.name or each.path not in gone]
+    if len(kept) != len(before):
+        remember_offline(local.host, kept)
