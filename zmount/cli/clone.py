@@ -25,7 +25,8 @@ def clone(app: App, storage: str, directory: Path) -> None:
     The clone has all transactions that were complete at one moment, none in part,
     and with them an index and the blobs. Blobs are hard links where DIRECTORY is
     on the same volume, and take no space there. DIRECTORY is made, or is empty;
-    what is there in the end is whole, or has no Data.fs.
+    what is there in the end is whole, or has no Data.fs. A stage that shows
+    production's content becomes one Data.fs of that and of staging's changes.
 
     \b
     Examples:

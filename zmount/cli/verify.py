@@ -52,6 +52,8 @@ def verify(
     pickles, the objects that the current records refer to, also in other
     databases, the files of the blobs, and the saved index. What is wrong is told
     with its oid, its class and the way to it. No class of the database is imported.
+    Of a stage that shows production's content, that is verified with what was
+    changed on staging since, and the two as one.
 
     Exit status: 0 sound, 1 warnings only, 14 something is damaged.
 
