@@ -12,8 +12,10 @@ import copyreg
 import io
 import zlib
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol, cast
 
 from ZODB.POSException import POSKeyError
@@ -156,27 +158,68 @@ class RawDatabase:
         record = self.record(z64)
         return {} if record is None else mapping_state(record)
 
+    def pickles(self, oid: bytes) -> bytes | None:
+        """Return the two pickles of OID's current record, or None if there is none."""
+        if self._storage is None:
+            return None
+        try:
+            found: bytes = load_current(self._storage, oid)[0]
+        except POSKeyError:
+            return None
+        return zlib.decompress(found[2:]) if found.startswith(_COMPRESSED) else found
+
+    @property
+    def storage(self) -> RawStorage | None:
+        """What the records are read from."""
+        return self._storage
+
     def close(self) -> None:
         """Close the storage."""
         if self._storage is not None:
             self._storage.close()
 
+    def references(self, oid: bytes) -> tuple[tuple[Reference, ...], int] | None:
+        """Return all references in the record of OID, and its size in bytes; None: no record.
+
+        They are weak and strong ones, in this database and to others; nothing is kept.
+
+        :raises StorageUnreadable: the record is damaged
+        """
+        found = self._load(oid)
+        if found is None:
+            return None
+        with self._told(oid):
+            return _references(found[0]), len(found[0])
+
     def _read(self, oid: bytes) -> Record | None:
+        found = self._load(oid)
+        if found is None:
+            return None
+        pickle, tid = found
+        with self._told(oid):
+            class_name, state = _unpickle(pickle)
+        return Record(oid=oid, tid=tid, class_name=class_name, state=state, size_bytes=len(pickle))
+
+    def _load(self, oid: bytes) -> tuple[bytes, bytes] | None:
         if self._storage is None:
             return None
         try:
             pickle, tid = load_current(self._storage, oid)
         except POSKeyError:
             return None
+        return pickle, tid
+
+    @contextmanager
+    def _told(self, oid: bytes) -> Iterator[None]:
+        """Turn what a damaged pickle raises into an error that names the object."""
         try:
-            class_name, state = _unpickle(pickle)
+            yield
         except _DAMAGE as damage:
             raise StorageUnreadable(
                 f"storage {self._name}: object {u64(oid):#x} cannot be read: "
                 f"{type(damage).__name__}: {damage}",
                 hint="python -m ZODB.scripts.fstest Data.fs says whether the file is damaged",
             ) from None
-        return Record(oid=oid, tid=tid, class_name=class_name, state=state, size_bytes=len(pickle))
 
 
 def mapping_state(record: Record) -> Mapping[str, object]:
@@ -192,10 +235,22 @@ def mapping_state(record: Record) -> Mapping[str, object]:
 
 
 def _unpickle(pickle: bytes) -> tuple[str, object]:
+    unpickler = _StubUnpickler(_plain(pickle), encoding="utf-8", errors="bytes")
+    return _class_name(unpickler.load()), unpickler.load()
+
+
+def _references(pickle: bytes) -> tuple[Reference, ...]:
+    unpickler = _CollectingUnpickler(_plain(pickle), encoding="utf-8", errors="bytes")
+    unpickler.found = []
+    unpickler.load()
+    unpickler.load()
+    return tuple(unpickler.found)
+
+
+def _plain(pickle: bytes) -> io.BytesIO:
     if pickle.startswith(_COMPRESSED):
         pickle = zlib.decompress(pickle[len(_COMPRESSED) :])
-    unpickler = _StubUnpickler(io.BytesIO(pickle), encoding="utf-8", errors="bytes")
-    return _class_name(unpickler.load()), unpickler.load()
+    return io.BytesIO(pickle)
 
 
 class _StubUnpickler(Unpickler):  # type: ignore[misc]
@@ -205,7 +260,7 @@ class _StubUnpickler(Unpickler):  # type: ignore[misc]
         known = _KNOWN.get((module, name))
         if known is not None:
             return known
-        return type(name, (Stub,), {"class_name": f"{module}.{name}"})
+        return _stub_class(module, name)
 
     def persistent_load(self, reference: object) -> Reference:
         """Read a reference in any form of ``ZODB/serialize.py``."""
@@ -223,6 +278,22 @@ class _StubUnpickler(Unpickler):  # type: ignore[misc]
             return Reference(oid=_oid(args[0]), database=database, is_weak=True)
         class_name = _class_name(args[2]) if kind == "m" else ""
         return Reference(oid=_oid(args[1]), class_name=class_name, database=args[0])
+
+
+class _CollectingUnpickler(_StubUnpickler):
+    """Remembers all references that it meets."""
+
+    found: list[Reference]
+
+    def persistent_load(self, reference: object) -> Reference:
+        made = super().persistent_load(reference)
+        self.found.append(made)
+        return made
+
+
+@lru_cache(maxsize=4096)
+def _stub_class(module: str, name: str) -> type[Stub]:
+    return type(name, (Stub,), {"class_name": f"{module}.{name}"})
 
 
 def _oid(value: object) -> bytes:
