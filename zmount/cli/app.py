@@ -39,6 +39,8 @@ COMMANDS = {
     "stop": "Stop instances, then ZEO servers, cleanly.",
     "restart": "Stop and start again.",
     "status": "Show what runs, where, since when and how large.",
+    "remount": "Repair mount points that are gone, covered or forgotten.",
+
     "swap-stage": "Let a site's staging show what production holds now.",
     "pack": "Drop old revisions and garbage from storages, in use or not.",
     "index": "Build the index that lets a storage open at once.",
