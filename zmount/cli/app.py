@@ -41,6 +41,8 @@ COMMANDS = {
     "status": "Show what runs, where, since when and how large.",
     "remount": "Repair mount points that are gone, covered or forgotten.",
 
+    "offline": "Take a site off-line: visitors get 503 until it is put back.",
+    "online": "Put a site back that was taken off-line.",
     "swap-stage": "Let a site's staging show what production holds now.",
     "pack": "Drop old revisions and garbage from storages, in use or not.",
     "index": "Build the index that lets a storage open at once.",
