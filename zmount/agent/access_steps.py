@@ -10,17 +10,18 @@ _GONE = object()
 _USER_FOLDERS = ("OFS.userfolder.UserFolder", "AccessControl.userfolder.UserFolder")
 
 
-def set_user(app, made, *, folder, user, password, **rights):
-    """Make USER in the user folder at FOLDER; RIGHTS are his roles and domains.
+def set_user(app, made, *, folder, user, password, **said):
+    """Make USER in the user folder at FOLDER; also SAID are his roles and domains.
 
-    The hash PASSWORD is kept as it is.
+    The hash PASSWORD is kept as it is, as bytes or text, whichever SAID ``is_bytes`` tells.
     """
     from AccessControl.users import User
 
     users = _users(app, folder)
     if user in users:
-        _must_leave_a_manager(app, folder, user, rights["roles"])
-    users[user] = User(user, password, rights["roles"], rights["domains"])
+        _must_leave_a_manager(app, folder, user, said["roles"])
+    kept = password.encode("latin-1") if said["is_bytes"] else password
+    users[user] = User(user, kept, said["roles"], said["domains"])
 
 
 def remove_user(app, made, *, folder, user):

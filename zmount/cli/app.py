@@ -48,6 +48,7 @@ COMMANDS = {
     "index": "Build the index that lets a storage open at once.",
     "verify": "Say whether storages are sound, in use or not.",
     "clone": "Copy a storage as it is at one moment, while it is used.",
+    "access": "Compare the access rules of two roots; bring one's to the other.",
     "demo": "Bring up the design document's deployment in a directory.",
     "completion": "Print the shell's completion script.",
 }

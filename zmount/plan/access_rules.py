@@ -41,13 +41,14 @@ class User:
     """A user of one of Zope's own user folders.
 
     ``scheme`` is what kind of hash ``password`` is; two hashes of one password differ,
-    so they are no part of what is compared.
+    so they are no part of what is compared. ``is_bytes``: it is stored as bytes.
     """
 
     roles: tuple[str, ...]
     domains: tuple[str, ...]
     scheme: str
     password: Secret | None
+    is_bytes: bool = False
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, User) and self.as_json() == other.as_json()
