@@ -16,20 +16,27 @@ import pytest
 from crashing import killed_at
 from layered import Stack, all_oids, before, contents, told
 from persistent.mapping import PersistentMapping
+from plone import Plone
 from ZODB.blob import LAYOUTS, Blob, FilesystemHelper
 from ZODB.Connection import TransactionMetaData
 from ZODB.DB import DB
 from ZODB.FileStorage import FileStorage
 from ZODB.serialize import referencesf
-from ZODB.utils import p64, z64
+from ZODB.utils import load_current, p64, z64
 
 from zmount.errors import CorruptFile, StorageUnreadable
 from zmount.filestorage.clone import Cloned
-from zmount.filestorage.index import read_index
+from zmount.filestorage.index import read_index, write_buckets
 from zmount.filestorage.index_check import judge
 from zmount.filestorage.layered_clone import clone_layers
-from zmount.filestorage.source import open_source
+from zmount.filestorage.layered_verify import verify_layers
+from zmount.filestorage.layers import Layers
+from zmount.filestorage.named_blobs import blob_keys
+from zmount.filestorage.packer import pack
+from zmount.filestorage.source import committed_end, last_tid, open_source
 from zmount.filestorage.verify import verify
+from zmount.server.frozen import FrozenFile
+from zmount.server.overlay import Overlay
 
 
 @pytest.fixture
@@ -119,6 +126,26 @@ def test_changes_that_were_packed(stack: Stack, tmp_path: Path) -> None:
     clone.close()
 
 
+@pytest.mark.parametrize("packer", [None, pack])
+def test_a_clone_of_packed_changes_can_be_packed(stack: Stack, tmp_path: Path, packer: Any) -> None:
+    stack.change_much()
+    with stack.opened() as storage:
+        storage.pack(time.time(), referencesf)
+    stack.write(lambda root: root["item 1"].update(after="the pack"))
+    made = clone_layers(stack.layers, tmp_path / "clone")
+    clone = opened(made, packer=packer)
+    kept = contents(clone, set(clone._index))
+
+    clone.pack(time.time(), referencesf)
+
+    left = contents(clone, set(clone._index))
+    assert left == {oid: kept[oid] for oid in left}
+    assert stack.oid("new") in left
+    clone.close()
+    found = verify(made.data_fs, blob_dir=made.blob_dir)
+    assert found.findings == (), [str(each) for each in found.findings]
+
+
 @pytest.mark.parametrize("seed", range(6))
 def test_any_changes(stack: Stack, tmp_path: Path, seed: int) -> None:
     choice = random.Random(seed)
@@ -199,13 +226,13 @@ def test_a_pack_meanwhile_makes_it_begin_again(stack: Stack, tmp_path: Path) -> 
     stack.change_much()
     packs: list[int] = []
 
-    def pack(phase: str, done: int, of: int) -> None:
+    def pack_once(phase: str, done: int, of: int) -> None:
         if phase == "append" and not packs:
             packs.append(done)
             with stack.opened() as storage:
                 storage.pack(time.time(), referencesf)
 
-    made = clone_layers(stack.layers, tmp_path / "clone", progress=pack)
+    made = clone_layers(stack.layers, tmp_path / "clone", progress=pack_once)
 
     assert packs
     clone = opened(made, read_only=True)
@@ -271,6 +298,21 @@ def test_changes_of_before_the_base_are_refused(stack: Stack, tmp_path: Path) ->
     with pytest.raises(CorruptFile, match=r"changes\.fs: damaged at byte 4: .* not later"):
         clone_layers(stack.layers, tmp_path / "clone")
     assert not (tmp_path / "clone").exists()
+
+
+def test_a_wrong_index_of_the_base_is_not_used(stack: Stack, tmp_path: Path) -> None:
+    stack.change_much()
+    index = stack.layers.base.with_name("base.fs.index")
+    saved = read_index(index)
+    assert saved is not None
+    buckets = saved.buckets.items()
+    wrong = {key: each[:-1] + bytes([each[-1] ^ 1]) for key, each in buckets}
+    write_buckets(index, saved.position, list(wrong.items()))
+
+    made = clone_layers(stack.layers, tmp_path / "clone")
+
+    assert made.index == "scan"
+    must_show_the_same(stack, made)
 
 
 def test_files_that_are_not_there(stack: Stack, tmp_path: Path) -> None:
@@ -349,3 +391,53 @@ def test_a_disk_that_is_full_meanwhile_leaves_nothing(
     assert "File too large" in done.stdout
     assert done.stderr == ""
     assert not (tmp_path / "clone").exists()
+
+
+def test_over_what_plone_wrote(plone_small: Plone, tmp_path: Path) -> None:
+    with open_source(plone_small.data_fs) as source:
+        end = committed_end(source)
+        tid = last_tid(source, end)
+    layers = Layers(
+        base=plone_small.data_fs,
+        base_end=end,
+        base_tid=tid,
+        changes=tmp_path / "changes.fs",
+        base_blobs=plone_small.blob_dir,
+        changes_blobs=tmp_path / "changes-blobs",
+    )
+    base = FrozenFile(layers.base, p64(tid), end, layers.base_blobs)
+    storage = Overlay(layers.changes, base, blob_dir=layers.changes_blobs)
+    storage.set_max_oid(p64(1 << 40))
+    blobs = [oid for oid, _ in zip(*[iter(_blobs(layers))] * 2, strict=True)]
+    for oid in (z64, *map(p64, blobs)):  # written again as they are
+        data, serial = load_current(storage, oid)
+        meta = TransactionMetaData()
+        storage.tpc_begin(meta)
+        if storage.is_blob_record(data):
+            copy = tmp_path / "new.blob"
+            copy.write_bytes(Path(storage.loadBlob(oid, serial)).read_bytes() + b"changed")
+            storage.storeBlob(oid, serial, data, str(copy), "", meta)
+        else:
+            storage.store(oid, serial, data, "", meta)
+        storage.tpc_vote(meta)
+        storage.tpc_finish(meta)
+
+    made = clone_layers(layers, tmp_path / "clone")
+
+    before = verify(plone_small.data_fs, blob_dir=plone_small.blob_dir)
+    for found in (verify_layers(layers), verify(made.data_fs, blob_dir=made.blob_dir)):
+        errors = [each for each in found.findings if each.kind != "index"]
+        assert [each.reason for each in errors] == [
+            each.reason for each in before.findings if each.kind != "index"
+        ]
+    clone = opened(made, read_only=True)
+    oids = all_oids(storage)
+    assert contents(clone, oids) == contents(storage, oids)
+    assert len(oids) == 8848
+    clone.close()
+    storage.close()
+
+
+def _blobs(layers: Layers) -> list[int]:
+    with open_source(layers.base, layers.base_end) as source:
+        return list(blob_keys(source, layers.base_end, lambda done: None))

@@ -13,7 +13,7 @@ from typing import BinaryIO
 
 from zmount.errors import StorageUnreadable
 from zmount.filestorage.cores import chosen
-from zmount.filestorage.format import DATA_HEADER, FIRST, new_cursor
+from zmount.filestorage.format import DATA_HEADER, FIRST, new_cursor, oid_text
 from zmount.filestorage.index import SavedIndex, read_index
 from zmount.filestorage.index_check import judge
 from zmount.filestorage.index_content import content_of
@@ -35,6 +35,7 @@ def append(
     TARGET stands there. What is written is neither flushed nor on the disk.
 
     :raises CorruptFile: SOURCE is damaged, or has transactions that are not later
+    :raises StorageUnreadable: what BEFORE knows is of another file
     :raises OSError: no space, or the disk is broken
     """
     core, buffer, moved = chosen().records, source.buffer, before.end - FIRST
@@ -69,6 +70,7 @@ class LastPlaces:
     """
 
     def __init__(self, source: Source, tid: int, progress: Progress) -> None:
+        self._source = source
         self.end = source.end
         self.tid = tid
         saved = _right_index(source)
@@ -81,8 +83,18 @@ class LastPlaces:
                 self._later[found[at]] = found[at + 1]
 
     def of(self, oid: int) -> int:
-        """Return the position of the object's last record; 0: there is none."""
-        return self._later.get(oid) or self.saved.position_of(oid)
+        """Return the position of the object's last record; 0: there is none.
+
+        :raises StorageUnreadable: the saved index is another file's
+        """
+        place = self._later.get(oid) or self.saved.position_of(oid)
+        if place and self._source.buffer[place : place + 8] != oid.to_bytes(8, "big"):
+            index = index_path(self._source.path)
+            raise StorageUnreadable(
+                f"{index}: at byte {place} of its file is no record of oid {oid_text(oid)}",
+                hint=f"remove {index}; without it the file itself is read",
+            )
+        return place
 
 
 def _right_index(source: Source) -> SavedIndex | None:

@@ -47,7 +47,7 @@ HINTS: dict[Kind, str] = {
     "blob": "restore the files from a backup of the blobs",
     "index": "zmount index {name}, while nobody has it open",
     "tail": "FileStorage cuts it off when it opens the file",
-    "files": "zmount swap-stage makes what it shows anew, zmount swap-stage --undo the one before",
+    "files": "zmount swap-stage makes another generation, or brings back the one before (--undo)",
     "packed": "verify it again when no pack or swap runs",
 }
 
