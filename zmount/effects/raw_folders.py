@@ -32,6 +32,22 @@ def is_listed(folder: Record, name: str) -> bool:
     return is_tree(folder) or name in _object_ids(folder)
 
 
+def listed_ids(folder: Record) -> frozenset[str] | None:
+    """Return the ids of all objects that FOLDER shows; None: all that its tree holds."""
+    return None if is_tree(folder) else frozenset(_object_ids(folder))
+
+
+def references_by_name(database: RawDatabase, folder: Record) -> Iterator[tuple[str, Reference]]:
+    """Yield the name and the reference of each persistent object that FOLDER holds itself."""
+    for name, value in folder.attributes.items():
+        if isinstance(value, Reference):
+            yield name, value
+    if is_tree(folder):
+        for key, value in tree_items(database, folder.attributes["_tree"]):
+            if isinstance(value, Reference):
+                yield str(key), value
+
+
 def ids(database: RawDatabase, folder: Record) -> tuple[str, ...]:
     """Return the first ids of what FOLDER holds."""
     found = _object_ids(folder)

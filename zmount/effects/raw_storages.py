@@ -7,6 +7,8 @@ what is read is its state at that moment.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,16 +16,17 @@ from ZODB.FileStorage.FileStorage import FileStorageError, FileStorageFormatErro
 from ZODB.POSException import POSError
 
 from zmount.effects.answers import ask_zeo
-from zmount.effects.raw_records import RawDatabase
+from zmount.effects.raw_file import DataFile
+from zmount.effects.raw_records import RawDatabase, RawStorage
+from zmount.effects.raw_zeo import ZeoRecords
 from zmount.effects.stage_files import open_stage
-from zmount.effects.zeo_client import connected
 from zmount.errors import StorageUnreadable
 from zmount.server.changes_file import ChangesFile
 from zmount.topology.addresses import Address, parse_address
 from zmount.topology.instances import Replica
 from zmount.topology.mounts import Mount
 from zmount.topology.storages import Storage
-from zmount.topology.zeo import ZeoServer
+from zmount.topology.zeo import Tls
 
 MOST_OPEN = 32
 
@@ -89,10 +92,10 @@ class RawDatabases:
 
     def _opened(self, mount: Mount) -> RawDatabase | None:
         if data_fs(mount, self._replica) is not None:
-            return RawDatabase(open_files(mount.storage), mount.storage.name)
+            return RawDatabase(open_records(mount.storage), mount.storage.name)
         if mount.storage.server is None or is_in_memory(mount):
             return None
-        addresses = _addresses(mount, mount.storage.server, self._replica)
+        addresses = zeo_addresses(mount, self._replica)
         if addresses not in self._answering:
             tls = mount.tls or mount.storage.server.tls
             self._answering[addresses] = any(
@@ -101,7 +104,7 @@ class RawDatabases:
         if not self._answering[addresses]:
             return None
         tls = self._replica.local_tls(mount.tls) if mount.tls is not None else None
-        return RawDatabase(connected(mount.storage, addresses, tls), mount.storage.name)
+        return RawDatabase(zeo_records(mount.storage, addresses, tls), mount.storage.name)
 
 
 def data_fs(mount: Mount, replica: Replica) -> Path | None:
@@ -127,6 +130,28 @@ def open_files(storage: Storage) -> Any:
     return _open_file(Path(storage.data_fs), storage.name) if stage is None else stage
 
 
+def open_records(storage: Storage) -> RawStorage | None:
+    """As :func:`open_files`, only for the newest records: it takes no time, whatever the size.
+
+    :raises StorageUnreadable: they are no FileStorage, or may not be read
+    """
+    assert storage.data_fs is not None
+    stage = open_stage(storage) if storage.stage is not None else None
+    if stage is not None:
+        return stage
+    path = Path(storage.data_fs)
+    try:
+        return DataFile(path) if path.exists() and path.stat().st_size else None
+    except OSError as why:
+        said = f"{path} cannot be read: {why.strerror}"
+    except StorageUnreadable as why:
+        said = str(why)
+    raise StorageUnreadable(
+        f"storage {storage.name}: {said}",
+        hint="run zmount as a user that may read it, or restore it from a backup",
+    )
+
+
 def _open_file(path: Path, name: str) -> Any:
     try:
         if not path.exists() or path.stat().st_size == 0:
@@ -143,6 +168,23 @@ def _open_file(path: Path, name: str) -> Any:
         ) from None
 
 
-def _addresses(mount: Mount, server: ZeoServer, replica: Replica) -> tuple[Address, ...]:
+def zeo_records(storage: Storage, addresses: Sequence[Address], tls: Tls | None) -> ZeoRecords:
+    """Connect to STORAGE at the first of ADDRESSES of its server that gives it.
+
+    TLS is the client's side, with paths of this host.
+
+    :raises StorageUnreadable: none does
+    """
+    for address in addresses[:-1]:
+        with suppress(StorageUnreadable):
+            return ZeoRecords(storage, address, tls)
+    return ZeoRecords(storage, addresses[-1], tls)
+
+
+def zeo_addresses(mount: Mount, replica: Replica) -> tuple[Address, ...]:
+    """Return where REPLICA looks for the ZEO server of MOUNT's storage; none: it has none."""
+    server = mount.storage.server
+    if server is None:
+        return ()
     said = tuple(parse_address(str(value)) for value in mount.client.get("server", ()))
     return said or (server.address_from(replica.host),)

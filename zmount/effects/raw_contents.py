@@ -1,0 +1,120 @@
+"""What the storages of many mounts hold, each opened once, and those on ZEO side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+
+from zmount.effects.answers import Answer, ask_zeo
+from zmount.effects.raw_records import RawDatabase
+from zmount.effects.raw_roots import Content, content_at
+from zmount.effects.raw_storages import (
+    data_fs,
+    is_in_memory,
+    open_records,
+    zeo_addresses,
+    zeo_records,
+)
+from zmount.errors import StorageUnreadable
+from zmount.topology.addresses import Address
+from zmount.topology.instances import Replica
+from zmount.topology.mounts import Mount
+from zmount.topology.zeo import Tls
+
+CONNECTIONS = 8  # to ZEO servers at a time
+TIMEOUT_S = 2.0  # for all servers together: they are asked side by side
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Servers:
+    """What the ZEO servers of mounts said when they were asked, each once.
+
+    ``why_not`` tells of a mount why its instance has no connection.
+    """
+
+    answers: Mapping[Address, Answer] = field(default_factory=dict)
+
+    def why_not(self, mount: Mount, replica: Replica) -> str:
+        """Return why REPLICA cannot have a connection to MOUNT's storage; "" if it can."""
+        addresses = zeo_addresses(mount, replica)
+        answers = [self.answers[address] for address in addresses if address in self.answers]
+        if not answers:
+            return ""
+        server = mount.storage.server
+        name = server.name if server is not None else str(addresses[0])
+        up = [answer for answer in answers if answer.is_answering]
+        if not up:
+            return f"the ZEO server {name} at {addresses[0]} does not answer: {answers[0].detail}"
+        said = [answer.clients for answer in up if answer.clients is not None]
+        if said and not any(mount.storage.zeo_name in clients for clients in said):
+            return f"the ZEO server {name} runs, but does not serve {mount.storage.zeo_name}"
+        return ""
+
+    def is_served(self, mount: Mount, replica: Replica) -> bool:
+        """True if MOUNT's storage can be read through its ZEO server."""
+        return bool(zeo_addresses(mount, replica)) and not self.why_not(mount, replica)
+
+
+def ask_servers(mounts: Iterable[tuple[Mount, Replica]]) -> Servers:
+    """Ask each ZEO server of MOUNTS how it is, all side by side."""
+    tls: dict[Address, Tls | None] = {}
+    for mount, replica in mounts:
+        for address in zeo_addresses(mount, replica):
+            tls.setdefault(address, _client_tls(mount, replica))
+    if not tls:
+        return Servers()
+    with ThreadPoolExecutor(len(tls), "ask") as threads:
+        answers = threads.map(lambda each: ask_zeo(*each, timeout_s=TIMEOUT_S), tls.items())
+        return Servers(answers=dict(zip(tls, answers, strict=True)))
+
+
+def contents_of(replica: Replica, servers: Servers) -> Mapping[str, Content]:
+    """Return what REPLICA's storages hold, by mount point; the root's is "/".
+
+    Those whose files are here are read from them, the others through their SERVERS.
+    What cannot be read is ``damaged`` or ``unknown``.
+    """
+    mounts = replica.instance.mounts
+    local = [mount for mount in mounts if data_fs(mount, replica) is not None]
+    here = {mount.name for mount in local}
+    served = [
+        mount
+        for mount in mounts
+        if mount.name not in here and not is_in_memory(mount) and servers.is_served(mount, replica)
+    ]
+    contents: dict[str, Content] = {}
+    with ThreadPoolExecutor(CONNECTIONS, "read") as threads:
+        reading = [threads.submit(_contents, mount, replica, False) for mount in served]
+        for mount in local:
+            contents |= _contents(mount, replica, True)
+        for each in reading:
+            contents |= each.result()
+    return contents
+
+
+def _contents(mount: Mount, replica: Replica, is_here: bool) -> dict[str, Content]:
+    try:
+        database = _opened(mount, replica, is_here)
+        try:
+            return {point.virtual: content_at(database, point) for point in mount.points}
+        finally:
+            database.close()
+    except StorageUnreadable as why:
+        content = Content(state="damaged", detail=str(why))
+        return {point.virtual: content for point in mount.points}
+
+
+def _opened(mount: Mount, replica: Replica, is_here: bool) -> RawDatabase:
+    storage = mount.storage
+    if is_here:
+        return RawDatabase(open_records(storage), storage.name)
+    addresses = zeo_addresses(mount, replica)
+    tls = replica.local_tls(mount.tls) if mount.tls is not None else None
+    return RawDatabase(zeo_records(storage, addresses, tls), storage.name)
+
+
+def _client_tls(mount: Mount, replica: Replica) -> Tls | None:
+    if mount.tls is not None:
+        return replica.local_tls(mount.tls)
+    return mount.storage.server.tls if mount.storage.server is not None else None

@@ -1,0 +1,151 @@
+"""A storage read through its ZEO server with one socket and no thread.
+
+ZEO's own client keeps a cache, a thread and an event loop for each storage; a
+thousand of them take a minute to connect. Here a thousand storages take no more than
+a second, for a few records of each are all that is asked for.
+
+Source: ``ZEO/asyncio``: messages have four bytes of length; the server announces its
+protocol, the client repeats it; calls and replies are tuples in pickle or msgpack.
+"""
+
+from __future__ import annotations
+
+import io
+import socket
+import ssl
+from typing import Any
+
+from ZEO.asyncio.marshal import decoder, encoder
+from zodbpickle.pickle import Unpickler, UnpicklingError
+
+from zmount.effects.zeo_client import client_context
+from zmount.errors import StorageUnreadable
+from zmount.topology.addresses import Address
+from zmount.topology.storages import Storage
+from zmount.topology.zeo import Tls
+
+TIMEOUT_S = 3.0  # for each answer
+_LONGEST = 1 << 30  # bytes of an answer: a bound for what is no ZEO server
+_NO_KEY = "POSKeyError"
+
+
+class ZeoRecords:
+    """A read-only connection to STORAGE at ADDRESS: RawStorage's methods.
+
+    TLS is the client's side, with paths of this host.
+
+    :raises StorageUnreadable: the server does not give it
+    """
+
+    def __init__(self, storage: Storage, address: Address, tls: Tls | None = None) -> None:
+        self._name = storage.name
+        self._server = storage.server.name if storage.server is not None else str(address)
+        self._calls = 0
+        try:
+            self._socket = _connected(address, tls)
+        except OSError as why:
+            raise self._unreadable(why.strerror or str(why) or "no answer") from None
+        try:
+            greeting = self._message()
+            if greeting[:1] not in (b"Z", b"M") or not greeting[1:].isdigit():
+                raise self._unreadable("something that is no ZEO server answers")
+            self._encode = encoder(greeting)
+            self._decode = decoder(greeting) if greeting[:1] == b"M" else _decoded_pickle
+            self._send(greeting)
+            self._call("register", storage.zeo_name, True)
+        except BaseException:
+            self.close()
+            raise
+
+    def loadBefore(self, oid: bytes, tid: bytes) -> tuple[bytes, bytes, bytes | None] | None:
+        """Return the newest record of OID that is older than TID; None: there is none."""
+        found = self._call("loadBefore", oid, tid)
+        return None if found is None else (bytes(found[0]), bytes(found[1]), found[2])
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._socket.close()
+
+    def _call(self, method: str, *args: object) -> Any:
+        self._calls += 1
+        self._send(self._encode(self._calls, False, method, args))
+        while True:
+            number, flags, name, result = self._decoded(self._message())
+            if number == self._calls and name == ".reply":
+                break  # all else is told to every client: what others commit
+        if not flags:
+            return result
+        said = result[0] if isinstance(result, tuple | list) and result else result
+        if str(said).rpartition(".")[2] == _NO_KEY:
+            return None
+        raise self._unreadable(f"{said}: {result[1] if isinstance(result, tuple | list) else ''}")
+
+    def _decoded(self, message: bytes) -> Any:
+        try:
+            return self._decode(message)
+        except (ValueError, TypeError, UnpicklingError, EOFError, LookupError, AttributeError) as e:
+            raise self._unreadable(f"its answer cannot be read: {e}") from None
+
+    def _send(self, message: bytes) -> None:
+        try:
+            self._socket.sendall(len(message).to_bytes(4, "big") + message)
+        except OSError as why:
+            raise self._unreadable(why.strerror or str(why)) from None
+
+    def _message(self) -> bytes:
+        length = int.from_bytes(self._exactly(4), "big")
+        if length > _LONGEST:
+            raise self._unreadable("something that is no ZEO server answers")
+        return self._exactly(length)
+
+    def _exactly(self, length: int) -> bytes:
+        parts, left = [], length
+        while left:
+            try:
+                part = self._socket.recv(left)
+            except OSError as why:
+                raise self._unreadable(why.strerror or str(why)) from None
+            if not part:
+                raise self._unreadable("it closed the connection")
+            parts.append(part)
+            left -= len(part)
+        return b"".join(parts)
+
+    def _unreadable(self, why: str) -> StorageUnreadable:
+        return StorageUnreadable(
+            f"storage {self._name}: the ZEO server {self._server} does not give it: {why}",
+            hint=f"the log of {self._server} says why; zmount restart {self._server}",
+        )
+
+
+class _Names(Unpickler):  # type: ignore[misc]
+    """Reads answers; of a class that one names, an exception's, it takes the name."""
+
+    def find_class(self, module: str, name: str) -> object:
+        return f"{module}.{name}"
+
+
+def _decoded_pickle(message: bytes) -> Any:
+    return _Names(io.BytesIO(message)).load()
+
+
+def _connected(address: Address, tls: Tls | None) -> socket.socket:
+    if address.socket is not None:
+        plain = socket.socket(socket.AF_UNIX)
+        plain.settimeout(TIMEOUT_S)
+        try:
+            plain.connect(str(address.socket))
+        except OSError:
+            plain.close()
+            raise
+    else:
+        plain = socket.create_connection((address.host, address.port), timeout=TIMEOUT_S)
+    if tls is None:
+        return plain
+    context: ssl.SSLContext = client_context(tls)
+    name = tls.server_hostname or address.host or None
+    try:
+        return context.wrap_socket(plain, server_hostname=name)
+    except OSError:
+        plain.close()
+        raise

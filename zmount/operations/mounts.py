@@ -1,0 +1,318 @@
+"""Say of each mount of each instance whether it is right, and what to do if not.
+
+1. ask:   each ZEO server once, all side by side, how it is.
+2. read:  the records of each root, live or not, and what the mounted storages hold.
+3. judge: each mount point, and what else in the root leads to another database.
+
+Nothing is written, no lock is taken, no class of a database is imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from zmount.effects.raw_contents import Servers, ask_servers, contents_of
+from zmount.effects.raw_found import FoundReference, found_anywhere, found_near
+from zmount.effects.raw_reach import Lying, lying_below
+from zmount.effects.raw_roots import Content, MountState, RawRoot
+from zmount.effects.raw_storages import RawDatabases, data_fs, is_in_memory
+from zmount.errors import StorageUnreadable, UnknownName
+from zmount.operations.mount_problems import (
+    CrossReference,
+    Problem,
+    cross_reference,
+    found_problem,
+    mount_problems,
+    root_problems,
+)
+from zmount.topology.hosts import Host
+from zmount.topology.instances import Instance, Replica
+from zmount.topology.topology import Topology, nearest
+
+Progress = Callable[[str], None]
+Severity = Literal[0, 1, 2]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MountReport:
+    """A mount of an instance, or something found in its root; ``problems``: none is ok.
+
+    ``storage`` is "" for a reference that was found. ``offline`` is what the stand-in of
+    a site that was taken off-line says: since, reason, by, site; empty: it is not.
+    """
+
+    path: str
+    storage: str
+    problems: tuple[Problem, ...] = ()
+    offline: Mapping[str, str]
+    makes_missing: bool = False
+    is_configured: bool = True
+
+    @property
+    def state(self) -> str:
+        """The state in a word."""
+        if self.offline:
+            return "off-line"
+        return self.problems[0].state if self.problems else "ok"
+
+    @property
+    def severity(self) -> Severity:
+        """0: right, or off-line, as somebody wants it; 1: to be repaired; 2: not by zmount."""
+        if not self.problems:
+            return 0
+        return 1 if all(problem.is_repairable for problem in self.problems) else 2
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as ``zmount mounts --json`` shows it."""
+        return {
+            "path": self.path,
+            "storage": self.storage or None,
+            "state": self.state,
+            "is_configured": self.is_configured,
+            "makes_missing": self.makes_missing,
+            "offline": dict(self.offline) or None,
+            "problems": [problem.as_json() for problem in self.problems],
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InstanceMounts:
+    """The mounts of one instance, its root first; ``root`` is the root's storage."""
+
+    instance: str
+    root: str
+    mounts: tuple[MountReport, ...]
+
+    @property
+    def severity(self) -> Severity:
+        """The worst of its mounts."""
+        return max((mount.severity for mount in self.mounts), default=0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mounts:
+    """What ``zmount mounts`` found on a host.
+
+    ``shared_roots`` are storages that are the root of several instances, with those.
+    """
+
+    host: str
+    instances: tuple[InstanceMounts, ...]
+    shared_roots: Mapping[str, tuple[str, ...]]
+
+    @property
+    def severity(self) -> Severity:
+        """The worst of all; the exit status."""
+        return max((each.severity for each in self.instances), default=0)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return it as ``zmount mounts --json`` shows it."""
+        return {
+            "host": self.host,
+            "exit_status": self.severity,
+            "instances": [
+                {
+                    "name": each.instance,
+                    "root": each.root,
+                    "mounts": [mount.as_json() for mount in each.mounts],
+                }
+                for each in self.instances
+            ],
+            "shared_roots": {name: list(each) for name, each in self.shared_roots.items()},
+        }
+
+
+def mounts(
+    topology: Topology,
+    host: Host,
+    names: Iterable[str] = (),
+    *,
+    is_deep: bool = False,
+    progress: Progress = lambda said: None,
+) -> Mounts:
+    """Return the state of every mount of HOST's instances, or of those that NAMES mean.
+
+    IS_DEEP: look for mount points and references in all of each root.
+
+    :raises UnknownName: a name is no instance, or one of another host
+    """
+    replicas = tuple(_replicas(topology, host, tuple(names)))
+    servers = ask_servers(
+        (mount, replica) for replica in replicas for mount in replica.instance.mounts
+    )
+    return Mounts(
+        host=host.name,
+        instances=tuple(_look(each, servers, is_deep, progress) for each in replicas),
+        shared_roots=_shared_roots(replicas),
+    )
+
+
+def _replicas(topology: Topology, host: Host, names: tuple[str, ...]) -> Iterator[Replica]:
+    """Yield one process of each instance on HOST that NAMES mean; all without NAMES."""
+    here: dict[str, Replica] = {}
+    for replica in topology.replicas:
+        if replica.host.name == host.name:
+            here.setdefault(replica.instance.name, replica)
+    own = {replica.name: replica.instance.name for replica in topology.replicas}
+    meant = {own.get(name, name) for name in names}
+    for name in sorted(meant - set(here)):
+        instance = topology.instance(name)
+        raise UnknownName(
+            f"{name} runs on host {instance.hosts[0].name}, not on {host.name}",
+            hint=nearest(name, here) or f"zmount --host {instance.hosts[0].name}, there",
+        )
+    yield from (replica for name, replica in here.items() if not meant or name in meant)
+
+
+def _shared_roots(replicas: Iterable[Replica]) -> dict[str, tuple[str, ...]]:
+    users: dict[str, tuple[str, ...]] = {}
+    for replica in replicas:
+        name = replica.instance.root.storage.name
+        users[name] = (*users.get(name, ()), replica.instance.name)
+    return {name: instances for name, instances in users.items() if len(instances) > 1}
+
+
+def _look(replica: Replica, servers: Servers, is_deep: bool, progress: Progress) -> InstanceMounts:
+    contents = contents_of(replica, servers)
+    with RawDatabases(replica) as databases:
+        look = _Look(replica, servers, contents, databases)
+        return InstanceMounts(
+            instance=replica.instance.name,
+            root=replica.instance.root.storage.name,
+            mounts=tuple(look.reports(is_deep, progress)),
+        )
+
+
+class _Look:
+    """A look at one instance."""
+
+    def __init__(
+        self,
+        replica: Replica,
+        servers: Servers,
+        contents: Mapping[str, Content],
+        databases: RawDatabases,
+    ) -> None:
+        self.replica = replica
+        self.servers = servers
+        self.contents = contents
+        self.databases = databases
+
+    @property
+    def instance(self) -> Instance:
+        return self.replica.instance
+
+    def reports(self, is_deep: bool, progress: Progress) -> Iterator[MountReport]:
+        """Yield the root, each mount point, and what else was found."""
+        root = self._root()
+        yield root
+        if root.problems and not self._is_root_readable():
+            return  # a line for each mount would say the same
+        try:
+            states = RawRoot(self.instance.mounts, self.databases).mount_states(self.contents)
+            found = self._found(is_deep, progress)
+        except StorageUnreadable as why:
+            yield replace_problem(root, why)
+            return
+        reported = {state.point.virtual for state in states}
+        yield from (self._report(state) for state in states)
+        for each in found:
+            if each.path not in reported:
+                reported.add(each.path)
+                yield self._found_report(each)
+
+    def _is_root_readable(self) -> bool:
+        mount = self.instance.root
+        if data_fs(mount, self.replica) is None:
+            return self.servers.is_served(mount, self.replica)
+        return self.contents["/"].state != "damaged"
+
+    def _root(self) -> MountReport:
+        mount = self.instance.root
+        content = self.contents.get("/", Content(state="unknown"))
+        why_not = self.servers.why_not(mount, self.replica)
+        return MountReport(
+            path="/",
+            storage=mount.storage.name,
+            problems=tuple(root_problems(self.instance, content, why_not)),
+            offline={},
+        )
+
+    def _report(self, seen: MountState) -> MountReport:
+        cross = None
+        if seen.state == "cross-database reference" and seen.found is not None:
+            cross = cross_reference(self.instance, seen.found, self.contents)
+        lying = self._lying(seen)
+        return MountReport(
+            path=seen.point.virtual,
+            storage=seen.mount.storage.name,
+            problems=tuple(
+                mount_problems(
+                    self.instance,
+                    seen,
+                    why_not=self.servers.why_not(seen.mount, self.replica),
+                    lying=lying,
+                    cross=cross,
+                )
+            ),
+            offline=seen.offline,
+            makes_missing=seen.makes_missing and not is_in_memory(seen.mount),
+        )
+
+    def _lying(self, seen: MountState) -> Lying | None:
+        """Return what lies in a mount's place, with all below it."""
+        if seen.state != "shadowed" or seen.found is None:
+            return None
+        database = self.databases.get(seen.holder)
+        if database is None:
+            return None
+        holder = next(each for each in self.instance.mounts if each.name == seen.holder)
+        blob_dir = holder.storage.blob_dir
+        is_here = data_fs(holder, self.replica) is not None and blob_dir is not None
+        return lying_below(
+            database,
+            seen.found.oid,
+            above=seen.way,
+            blob_dir=Path(blob_dir) if is_here and blob_dir is not None else None,
+        )
+
+    def _found(self, is_deep: bool, progress: Progress) -> tuple[FoundReference, ...]:
+        database = self.databases.get(self.instance.root.name)
+        if database is None:
+            return ()
+        if is_deep:
+            return found_anywhere(database, lambda said: progress(f"{self.instance.name}: {said}"))
+        points = (point for mount in self.instance.mounts for point in mount.points)
+        ways = {point.virtual.rpartition("/")[0] for point in points}
+        if self.instance.sandboxes is not None:
+            ways.add(self.instance.sandboxes)
+        return found_near(database, sorted(ways - {""}))
+
+    def _found_report(self, found: FoundReference) -> MountReport:
+        cross: CrossReference | None = None
+        if found.mounted_path is None:
+            cross = cross_reference(self.instance, found.reference, self.contents)
+        holder = self.instance.root.storage.name
+        return MountReport(
+            path=found.path,
+            storage="",
+            problems=(found_problem(self.instance, found, holder, cross),),
+            offline={},
+            is_configured=False,
+        )
+
+
+def replace_problem(root: MountReport, why: StorageUnreadable) -> MountReport:
+    """Return ROOT with what made it unreadable."""
+    problem = Problem(
+        state="unreadable",
+        detail=str(why),
+        advice=why.hint or "zmount verify says whether it is damaged",
+        is_repairable=False,
+    )
+    return MountReport(
+        path=root.path, storage=root.storage, problems=(*root.problems, problem), offline={}
+    )
