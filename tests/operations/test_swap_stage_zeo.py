@@ -9,42 +9,27 @@ import sys
 import tarfile
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 import transaction
-from deployments import Deployment, wait_until
 from persistent.mapping import PersistentMapping
-from ZEO.ClientStorage import ClientStorage
+from swapping import CONF, PRODUCTION, STAGING, Swaps, root_of
 from ZODB import DB
 from ZODB.blob import Blob
 from ZODB.FileStorage import FileStorage
 from ZODB.utils import load_current, p64
 
-from zmount.effects.answers import ask_zeo
 from zmount.effects.history import history, history_file
 from zmount.effects.raw_records import RawDatabase
 from zmount.effects.raw_storages import open_files
 from zmount.effects.stage_files import changes_on, stage_state
 from zmount.errors import Locked, SwapRefused, UnknownName
 from zmount.operations.start_indexes import ready_indexes
-from zmount.operations.swap_plan import SwapPlan, SwapWish
-from zmount.operations.swap_stage import Event, Swapped, refuse_failures, swap_stage
+from zmount.operations.swap_plan import SwapPlan
+from zmount.operations.swap_stage import Event, Swapped, refuse_failures
 
-CONF = """
-<zeo zeo>
-  address var/zeo.sock
-</zeo>
-<site x.org/>
-<site y.org>
-  staging none
-</site>
-<site z.org>
-  stage-mode none
-</site>
-"""
 TWO_SERVERS = """
 <zeo zeo>
   address var/zeo.sock
@@ -60,119 +45,6 @@ TWO_SERVERS = """
 </site>
 """
 PLONE = Path(__file__).parents[1] / "data" / "plone-small.tar.xz"
-PRODUCTION, STAGING = "pub/x.org", "stage/x.org"
-Deploy = Callable[[str], Deployment]
-
-
-class Swaps:
-    """A deployment of ZEO servers, and what is done to it."""
-
-    def __init__(self, deployment: Deployment) -> None:
-        self.deployment = deployment
-        self.servers: dict[str, subprocess.Popen[bytes]] = {}
-        self.databases: list[DB] = []
-
-    def start(self, name: str = "zeo") -> None:
-        process = self.deployment.process(name)
-        self.servers[name] = subprocess.Popen(
-            process.program, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        wait_until(lambda: ask_zeo(process.address).is_answering, f"{name} answers", timeout_s=30)
-
-    def stop(self, name: str = "zeo") -> None:
-        self.servers[name].terminate()
-        self.servers.pop(name).wait(20)
-
-    def close(self) -> None:
-        for database in self.databases:
-            database.close()
-        for name in list(self.servers):
-            self.stop(name)
-
-    def client(self, storage: str, **options: Any) -> DB:
-        """Return a database of STORAGE, through its ZEO server, that is never restarted."""
-        found = self.deployment.topology.storage(storage)
-        assert found.server is not None and found.server.address.socket is not None
-        client = ClientStorage(
-            str(found.server.address.socket), storage=found.zeo_name, wait_timeout=20, **options
-        )
-        self.databases.append(DB(client))
-        return self.databases[-1]
-
-    def write(self, storage: str, user: str = "", **values: Any) -> None:
-        """Commit VALUES into the root mapping of STORAGE, through its server or its file."""
-        found = self.deployment.topology.storage(storage)
-        if self.servers:
-            database = self.client(storage, blob_dir=str(self.deployment.directory / "c"))
-        else:
-            database = DB(FileStorage(str(found.data_fs), blob_dir=str(found.blob_dir)))
-        manager = transaction.TransactionManager()
-        connection = database.open(manager)
-        manager.get().setUser(user)
-        manager.get().note("an edit")
-        connection.root().update(values)
-        manager.commit()
-        connection.close()
-        if not self.servers:
-            database.close()
-
-    def swap(self, *names: str, ask: Any = None, watch: Any = None, **wish: Any) -> Swapped:
-        (found,) = self.all(*names, ask=ask, watch=watch, **wish)
-        return found
-
-    def all(
-        self, *names: str, ask: Any = None, watch: Any = None, **wish: Any
-    ) -> tuple[Swapped, ...]:
-        names = names or (() if wish.get("is_all") else ("x.org",))
-        return swap_stage(
-            self.deployment.topology,
-            self.deployment.host,
-            SwapWish(names=names, **wish),
-            watch or (lambda event: None),
-            ask,
-        )
-
-    @property
-    def staging(self) -> Any:
-        return self.deployment.topology.storage(STAGING)
-
-
-def root_of(database: DB) -> dict[str, Any]:
-    """Return what DATABASE's root mapping holds, as a transaction that begins now sees it."""
-    manager = transaction.TransactionManager()
-    connection = database.open(manager)
-    try:
-        found = {
-            key: dict(value) if isinstance(value, PersistentMapping) else value
-            for key, value in connection.root().items()
-        }
-    finally:
-        manager.abort()
-        connection.close()
-    return found
-
-
-@pytest.fixture
-def make(deploy: Deploy) -> Iterator[Callable[[str], Swaps]]:
-    made: list[Swaps] = []
-
-    def make(text: str) -> Swaps:
-        made.append(Swaps(deploy(text)))
-        history_file(made[-1].deployment.host, "swap").parent.mkdir(parents=True)
-        return made[-1]
-
-    yield make
-    for each in made:
-        each.close()
-
-
-@pytest.fixture
-def swaps(make: Callable[[str], Swaps]) -> Swaps:
-    """One ZEO server, up; production holds something."""
-    swaps = make(CONF)
-    swaps.write(PRODUCTION, number=1)
-    swaps.start()
-    return swaps
 
 
 def test_a_client_that_stays_up_sees_production(swaps: Swaps) -> None:
@@ -516,15 +388,6 @@ def test_verify_finds_nothing_wrong_with_changes_that_refer_to_their_base(swaps:
     done = swaps.deployment.zmount("verify", STAGING)
 
     assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_a_clone_of_what_is_in_two_files_is_refused(swaps: Swaps, tmp_path: Path) -> None:
-    swaps.swap()
-
-    done = swaps.deployment.zmount("clone", STAGING, str(tmp_path / "copy"))
-
-    assert done.returncode == 5
-    assert "zmount clone pub/x.org" in done.stderr
 
 
 def test_a_script_is_refused_in_one_line_and_its_status(swaps: Swaps) -> None:

@@ -8,7 +8,8 @@ from rich.filesize import decimal
 from rich.text import Text
 
 from zmount.effects.stage_files import Changes, Kept
-from zmount.operations.swap_plan import SwapPlan, counted
+from zmount.operations.swap_caches import ClientCache
+from zmount.operations.swap_plan import SwapPlan, counted, must_be_told
 from zmount.operations.swap_stage import Swapped
 from zmount.tids import tid_text, time_text
 
@@ -31,10 +32,15 @@ def plan_text(plan: SwapPlan) -> Text:
         )
     text.append(f"  staging:    {'; '.join(_staging(plan))}\n")
     text.append_text(_changes(plan.drops))
+    if must_be_told(plan):
+        text.append("    they would be gone from staging (and kept): ", "yellow")
+        text.append("a terminal asks, a script must say --drop-changes\n", "yellow")
     if not plan.wish.undoes:
         text.append(f"  by a {plan.mode}{_why(plan)}: {_room(plan)}\n")
     if seen.way == "files":
-        text.append("  no server runs: the files alone are changed\n")
+        server = seen.staging.server.name if seen.staging.server is not None else ""
+        text.append(f"  the ZEO server {server} does not run: the files alone are changed\n")
+    text.append_text(_caches(seen.caches))
     text.rstrip()
     return text
 
@@ -54,13 +60,24 @@ def result_text(result: Swapped) -> Text:
     text.append(f" in {result.seconds:.2f} s: {name} {what}\n")
     if (why := result.told.get("why_copied")) and result.plan.mode == "link":
         text.append(f"  copied: {why}\n", "yellow")
+    if result.compared:
+        what = "1 object" if result.compared == 1 else f"{result.compared:,} objects"
+        text.append(f"  checked: {what} of production's last transaction, as a new client reads")
+        text.append(" them from staging\n")
     for sight in result.sights:
-        mark = {True: "", False: "wrong: ", None: "down: "}[sight.is_right]
         colour = {True: "", False: "red", None: "yellow"}[sight.is_right]
-        text.append(f"  {sight.name}{sight.path}: {mark}{sight.said}\n", colour)
+        text.append(f"  {sight.name}, {sight.path}: {sight.said}\n", colour)
+    text.append_text(_caches(result.caches))
     for note in result.notes:
         text.append(f"  {note}\n", "yellow")
     text.rstrip()
+    return text
+
+
+def _caches(caches: tuple[ClientCache, ...]) -> Text:
+    text = Text()
+    for each in caches:
+        text.append(f"  {each}\n", "" if each.fate in ("goes", "removed") else "yellow")
     return text
 
 

@@ -104,6 +104,12 @@ def listener(address: Address) -> Owner | None:
     return Owner(pid=None) if pid is None else owner(pid)
 
 
+def opener(path: str | os.PathLike[str]) -> Owner | None:
+    """Return a process that has the file PATH open; None if nobody has, as far as we may see."""
+    pid = _holder({os.path.realpath(path)})
+    return None if pid is None else owner(pid)
+
+
 def _stat(pid: int) -> list[str] | None:
     """Return the fields of /proc/PID/stat after the program's name: state, ppid, ..."""
     try:

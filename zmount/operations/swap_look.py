@@ -13,8 +13,9 @@ from zmount.effects.stage_files import changes_on, generations_of, last_tid_of, 
 from zmount.effects.stages import conf_knows_stage, is_listening
 from zmount.errors import Locked, StorageUnreadable, SwapRefused, UnknownName
 from zmount.operations.local_processes import LocalProcesses
+from zmount.operations.swap_caches import caches_of
 from zmount.operations.swap_plan import Seen, SwapWish, Volumes, Way
-from zmount.operations.swap_verify import points_of
+from zmount.operations.swap_sights import points_of
 from zmount.topology.sites import Site
 from zmount.topology.stages import why_not_swapped
 from zmount.topology.storages import Storage
@@ -81,6 +82,8 @@ def look(site: Site, local: LocalProcesses) -> Seen:
         index_bytes=size_bytes(production.data_fs.with_name(production.data_fs.name + ".index")),
         volumes=_volumes(staging, production),
         oids=mounted_oids(staging, points_of(staging, local.topology)),
+        # a server tells its clients itself
+        caches=caches_of(staging, local) if way == "files" else (),
     )
 
 

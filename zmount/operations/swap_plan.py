@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from zmount.effects.stage_files import Change, Changes, Kept, StageState
 from zmount.errors import SwapRefused, ZMountError
+from zmount.operations.swap_caches import ClientCache
 from zmount.tids import moment, tid_moment, tid_text
 from zmount.topology.sites import Site
 from zmount.topology.storages import Storage
@@ -50,7 +51,8 @@ class Seen:
 
     ``way`` is how staging can be told to swap. ``production_bytes`` are its Data.fs',
     ``production_blob_bytes`` its blobs' (None: too many to count), ``index_bytes`` its
-    index's. ``oids`` are the objects that instances' mount points show of staging.
+    index's. ``oids`` are the objects that instances' mount points show of staging,
+    ``caches`` what is to become of clients' persistent caches of it.
     """
 
     site: Site
@@ -64,6 +66,7 @@ class Seen:
     index_bytes: int
     volumes: Volumes
     oids: Mapping[str, bytes | None]
+    caches: tuple[ClientCache, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,6 +121,8 @@ class SwapPlan:
                 "size": seen.production_bytes,
             },
             "staging": state_json(seen.state, seen.changes),
+            "caches": [each.as_json() for each in seen.caches],
+            "needs_drop_changes": must_be_told(self),
             "needed_bytes": self.needed_bytes,
             "free_bytes": seen.volumes.free_bytes,
             "error": None if self.error is None else str(self.error),

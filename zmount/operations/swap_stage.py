@@ -3,7 +3,8 @@
 1. observe: what do both storages hold, and has staging changes of its own?
 2. plan:    refuse to drop changes that nobody gave up; is there room?
 3. apply:   the ZEO server makes a new generation and switches to it, under its
-            clients; where no server runs, a process of ours does, on the files.
+            clients; where no server runs, a process of ours does, on the files, and
+            persistent caches of clients that do not run are removed.
 4. verify:  a fresh client reads production's moment through staging, and the
             instances that mount it answer.
 5. remember: a line in the history for each.
@@ -23,6 +24,7 @@ from zmount.effects.stage_files import StageState, stage_state
 from zmount.effects.stages import Offline, tell_server
 from zmount.errors import SwapFailed, ZMountError
 from zmount.operations.local_processes import LocalProcesses
+from zmount.operations.swap_caches import ClientCache, remove_caches
 from zmount.operations.swap_look import chosen_sites, look
 from zmount.operations.swap_plan import (
     SwapPlan,
@@ -33,12 +35,8 @@ from zmount.operations.swap_plan import (
     refusal_of_changes,
     state_json,
 )
-from zmount.operations.swap_verify import (
-    Sight,
-    instances_see,
-    must_show_moment,
-    refuse_blindness,
-)
+from zmount.operations.swap_sights import Sight, onlookers, refuse_blindness
+from zmount.operations.swap_verify import must_show_moment
 from zmount.render.pack_conf import pack_conf
 from zmount.topology.hosts import Host
 from zmount.topology.sites import Site
@@ -51,7 +49,9 @@ class Swapped:
 
     ``plan`` is None where not even that could be made; ``state`` is what staging shows
     now, None where nothing was done. ``told`` is what the server said of how it did it.
-    ``sights`` are the instances that mount it, as they see it.
+    ``compared`` objects of production's last transaction were found on staging.
+    ``sights`` are the instances that mount it, as they see it; ``caches`` what became of
+    clients' persistent caches, where no server could tell these what to forget.
     """
 
     site: Site
@@ -60,7 +60,9 @@ class Swapped:
     seconds: float = 0.0
     state: StageState | None = None
     told: dict[str, Any] = field(default_factory=dict)
+    compared: int = 0
     sights: tuple[Sight, ...] = ()
+    caches: tuple[ClientCache, ...] = ()
     error: ZMountError | None = None
     notes: tuple[str, ...] = ()
 
@@ -86,7 +88,9 @@ class Swapped:
             "why_copied": self.told.get("why_copied") or None,
             "blobs_taken": self.told.get("blobs_taken"),
             "production_locked_s": self.told.get("production_locked_s"),
+            "objects_compared": self.compared,
             "instances": [each.as_json() for each in self.sights],
+            "caches": [each.as_json() for each in self.caches],
             "notes": list(self.notes),
             "error": None if self.error is None else str(self.error),
             "hint": None if self.error is None else self.error.hint,
@@ -130,15 +134,17 @@ def refuse_failures(results: tuple[Swapped, ...]) -> None:
 
     :raises ZMountError: the one failure as it was, or several in lines of their own
     """
-    errors = [each.error for each in results if each.error is not None]
-    if len(errors) == 1:
-        raise errors[0]
-    if errors:
-        names = ", ".join(each.site.name for each in results if each.error is not None)
-        lines = [f"{error}" + (f"\n  try: {error.hint}" if error.hint else "") for error in errors]
-        raise SwapFailed(
-            f"{len(errors)} of {len(results)} were not swapped: {names}\n" + "\n".join(lines)
-        )
+    failures = [(each.site.name, each.error) for each in results if each.error is not None]
+    if len(failures) == 1:
+        raise failures[0][1]
+    if failures:
+        names = ", ".join(name for name, _ in failures)
+        lines = [
+            f"{name}: {error}" + (f"\n  try: {error.hint}" if error.hint else "")
+            for name, error in failures
+        ]
+        what = f"{len(failures)} of {len(results)} sites went wrong: {names}"
+        raise SwapFailed("\n".join((what, *lines)))
 
 
 def _planned(site: Site, local: LocalProcesses, wish: SwapWish) -> Swapped:
@@ -162,33 +168,36 @@ def _allowed(planned: Swapped, ask: Ask | None) -> Swapped:
 def _carried_out(plan: SwapPlan, local: LocalProcesses, watch: Watcher) -> Swapped:
     """Swap, verify, remember."""
     stopwatch, at = Stopwatch(), now()
+    result = Swapped(site=plan.site, plan=plan, at=at)
     try:
         told = _told(plan, local, watch)
     except ZMountError as why:
-        result = Swapped(site=plan.site, plan=plan, at=at, seconds=stopwatch.seconds, error=why)
-        return _remembered(result, local)
-    seconds = stopwatch.seconds
-    error: ZMountError | None = None
-    sights: tuple[Sight, ...] = ()
-    state = plan.seen.state
+        return _remembered(replace(result, seconds=stopwatch.seconds, error=why), local)
+    result = replace(
+        result,
+        seconds=stopwatch.seconds,
+        told=told,
+        state=plan.seen.state,
+        caches=remove_caches(plan.seen.caches),
+    )
+    return _remembered(_verified(result, plan, local), local)
+
+
+def _verified(result: Swapped, plan: SwapPlan, local: LocalProcesses) -> Swapped:
+    """Return RESULT with what is seen of it; an error if that is something else than planned."""
+    staging = plan.seen.staging
     try:
-        state = stage_state(plan.seen.staging)
-        must_show_moment(plan.site, state, local, is_undone=plan.wish.undoes)
-        sights = instances_see(plan.site, plan.seen.oids, local)
+        instances = onlookers(staging, plan.seen.oids, local)
+        instances.let_forget()  # at once: until then they may show objects of before
+        result = replace(result, state=(state := stage_state(staging)))
+        compared = must_show_moment(plan.site, state, local, is_undone=plan.wish.undoes)
+        # and again: a request of before may have taken hold of one meanwhile
+        sights = tuple(instances.sights(instances.let_forget()))
+        result = replace(result, compared=compared, sights=sights)
         refuse_blindness(sights)
     except ZMountError as why:
-        error = why
-    result = Swapped(
-        site=plan.site,
-        plan=plan,
-        at=at,
-        seconds=seconds,
-        state=state,
-        told=told,
-        sights=sights,
-        error=error,
-    )
-    return _remembered(result, local)
+        return replace(result, error=why)
+    return result
 
 
 def _told(plan: SwapPlan, local: LocalProcesses, watch: Watcher) -> dict[str, Any]:

@@ -1,0 +1,36 @@
+"""Fixtures for tests of operations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from deployments import Deployment
+from swapping import CONF, PRODUCTION, Swaps
+
+from zmount.effects.history import history_file
+
+Deploy = Callable[[str], Deployment]
+
+
+@pytest.fixture
+def make(deploy: Deploy) -> Iterator[Callable[[str], Swaps]]:
+    made: list[Swaps] = []
+
+    def make(text: str) -> Swaps:
+        made.append(Swaps(deploy(text)))
+        history_file(made[-1].deployment.host, "swap").parent.mkdir(parents=True)
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.close()
+
+
+@pytest.fixture
+def swaps(make: Callable[[str], Swaps]) -> Swaps:
+    """One ZEO server, up; production holds something."""
+    swaps = make(CONF)
+    swaps.write(PRODUCTION, number=1)
+    swaps.start()
+    return swaps
