@@ -41,6 +41,7 @@ COMMANDS = {
     "status": "Show what runs, where, since when and how large.",
     "remount": "Repair mount points that are gone, covered or forgotten.",
 
+    "mounts": "Say of each mount whether it is right, and what to do if not.",
     "offline": "Take a site off-line: visitors get 503 until it is put back.",
     "online": "Put a site back that was taken off-line.",
     "swap-stage": "Let a site's staging show what production holds now.",
