@@ -22,7 +22,7 @@ from ZODB.Connection import TransactionMetaData
 from ZODB.DB import DB
 from ZODB.FileStorage import FileStorage
 from ZODB.serialize import referencesf
-from ZODB.utils import load_current, p64, z64
+from ZODB.utils import load_current, p64, u64, z64
 
 from zmount.errors import CorruptFile, StorageUnreadable
 from zmount.filestorage.clone import Cloned
@@ -123,6 +123,25 @@ def test_changes_that_were_packed(stack: Stack, tmp_path: Path) -> None:
         oids = all_oids(storage)
         assert contents(clone, oids) == contents(storage, oids)
         assert told(clone) == told(storage)
+    clone.close()
+
+
+def test_what_a_pack_has_dropped_is_not_answered_by_what_was_before(
+    stack: Stack, tmp_path: Path
+) -> None:
+    oid = stack.oid("item 1")
+    stack.write(
+        lambda root: root["item 1"].update(number="dropped"),
+        lambda root: root["item 1"].update(number="kept"),
+    )
+    with stack.opened() as storage:
+        dropped, kept = (each.tid for each in list(storage.iterator())[-2:])
+        storage.pack(time.time(), referencesf)
+
+    clone = opened(clone_layers(stack.layers, tmp_path / "clone"), read_only=True)
+
+    assert clone.loadBefore(oid, p64(u64(dropped) + 1)) is None, "it was another one then"
+    assert clone.loadBefore(oid, p64(u64(kept) + 1))[1] == kept
     clone.close()
 
 
