@@ -89,6 +89,9 @@ def set_access_rule(app, made, *, path, hook, priority, called):
         return
     if called not in folder.objectIds():
         raise Refused(f"{path} has no {called}, which the access rule would call")
+    there = hooks.get((priority, hook))
+    if isinstance(there, NameCaller) and there.name == called:
+        raise NothingToDo
     registerBeforeTraverse(folder, NameCaller(called), hook, priority)
 
 
