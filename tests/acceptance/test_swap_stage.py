@@ -27,7 +27,7 @@ from ZEO import ClientStorage
 from ZODB import DB
 from ZODB.blob import Blob
 
-from zmount.effects.administrator_file import password
+from zmount.effects.administrator_file import administrator_file, password
 from zmount.topology.load import load
 from zmount.topology.topology import Topology
 
@@ -269,3 +269,44 @@ def _read_blob(demo: Demo, directory: Path) -> bytes:
             return bytes(file.read())
     finally:
         database.close()
+
+
+def test_all_threads_look_again_without_an_administrator_where_the_agent_is(demo: Demo) -> None:
+    editor = demo.browser("pub", is_administrator=True)
+    developer = demo.browser("dev", is_administrator=True)
+    dev = demo.browser("dev")
+
+    def rename(browser: Browser, title: str) -> None:
+        form = {"title": title}
+        assert browser.ask(f"/home/{SITE}/manage_changeProperties", form)[0] == 200
+
+    rename(editor, "production")
+    rename(developer, "staging")
+    assert dev.in_all_threads(COUNTER) == {(200, b"staging")}
+    administrator_file(demo.topology.hosts[0]).unlink()
+
+    demo.swap("--drop-changes")  # another object of another oid is at this place now
+    assert dev.in_all_threads(COUNTER) == {(200, b"production")}
+
+    rename(editor, "production, later")
+    demo.swap()  # the same object, whose own title is another
+    assert dev.in_all_threads(COUNTER) == {(200, b"production, later")}
+
+    demo.swap("--undo")
+    assert dev.in_all_threads(COUNTER) == {(200, b"production")}
+
+    # without the agent somebody else must let them, or it is said that nobody did
+    (replica,) = demo.topology.instance("dev").replicas
+    site_zcml = Path(replica.site_zcml)
+    lines = site_zcml.read_text().splitlines(keepends=True)
+    site_zcml.write_text("".join(line for line in lines if "zmount.agent" not in line))
+    zmount(demo.conf, "restart", "dev")
+    other = next(site.name for site in demo.topology.sites if site.name != SITE)
+    page = f"/home/{other}/title_or_id"
+    assert {status for status, _ in dev.in_all_threads(page)} == {200}
+    done = zmount(demo.conf, "swap-stage", other, "--drop-changes", check=False)
+    assert {status for status, _ in dev.in_all_threads(page)} != {200}, "threads hold the old one"
+    assert done.returncode == 19
+    assert done.stderr.endswith("\n  try: zmount restart dev\n")
+    zmount(demo.conf, "restart", "dev")
+    assert {status for status, _ in dev.in_all_threads(page)} == {200}
