@@ -139,8 +139,11 @@ def _lines(mount: MountReport) -> Iterator[tuple[str, Text]]:
     """Yield the state and what to say of it, of each thing that is to be told of MOUNT."""
     from rich.text import Text
 
-    if mount.offline:
-        yield "off-line", Text(_offline(mount))
+    if mount.offline is not None:
+        site = mount.offline.site or mount.path.rpartition("/")[2]
+        what = Text(str(mount.offline))
+        what.append(f"\n> zmount online {site}", style="cyan")
+        yield "off-line", what
     for problem in mount.problems:
         if problem.state != "no connection":
             yield problem.state, _what(problem)
@@ -154,16 +157,6 @@ def _what(problem: Problem) -> Text:
     what = Text(_detail(problem))
     what.append(f"\n> {problem.advice}", style="cyan")
     return what
-
-
-def _offline(mount: MountReport) -> str:
-    note = mount.offline
-    by = f", by {note['by']}" if note.get("by") else ""
-    reason = f": {note['reason']}" if note.get("reason") else ""
-    site = note.get("site") or mount.path.rpartition("/")[2]
-    return (
-        f"since {note.get('since', 'a time that is not noted')}{by}{reason}\n> zmount online {site}"
-    )
 
 
 def _detail(problem: Problem) -> str:

@@ -8,11 +8,11 @@ Records say what is really there.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from zmount.effects.raw_folders import entry, ids, listed_ids
-from zmount.effects.raw_offline import stand_in
+from zmount.effects.raw_offline import StandIn, stand_in
 from zmount.effects.raw_records import RawDatabase, Record, Reference, mapping_state
 from zmount.topology.mounts import Mount, MountPoint
 
@@ -32,7 +32,6 @@ State = Literal[
     "unknown",
 ]
 ContentState = Literal["ok", "empty", "missing", "unknown", "damaged"]
-OFFLINE = "_zmount_offline"  # the attribute of what stands in a site's place meanwhile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +64,10 @@ class MountState:
     instead: a class, a path, a database or the element that is missing.
     ``unlisted`` is a mount point that its folder does not show, ``forgotten``
     one that is not in its folder's ``_mount_points``. Of one that is ``off-line``, ``detail``
-    says since when, by whom and why. ``makes_missing`` is True
+    says since when, by whom and why, and so does ``offline``. ``makes_missing`` is True
     as long as the mount point would make an empty object of a wrong real path.
+    ``found`` is the reference to what is there, None for nothing; ``way`` are the oids
+    of the folders above it in the same storage.
     """
 
     mount: Mount
@@ -78,7 +79,7 @@ class MountState:
     content: Content = Content(state="unknown")
     found: Reference | None = None
     way: tuple[bytes, ...] = ()
-    offline: Mapping[str, str] = field(default_factory=dict)
+    offline: StandIn | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,7 +252,7 @@ class RawRoot:
             content=content,
             found=spot.value if isinstance(spot.value, Reference) else None,
             way=tuple(each.oid for each in spot.way),
-            offline=offline_note(record) if state == "off-line" and record is not None else {},
+            offline=stand_in(record) if state == "off-line" else None,
         )
 
     def _content(self, mount: Mount, point: MountPoint) -> Content:
@@ -268,12 +269,6 @@ class RawRoot:
             self._listed[key] = listed_ids(spot.parent)
         listed, name = self._listed[key], point.virtual.rpartition("/")[2]
         return _known_to(spot.parent, name, spot.record, listed), detail
-
-
-def offline_note(record: Record) -> Mapping[str, str]:
-    """Return what RECORD says of a site that was taken off-line; empty: it is no such thing."""
-    note = record.attributes.get(OFFLINE)
-    return {str(key): str(value) for key, value in note.items()} if isinstance(note, dict) else {}
 
 
 def content_at(database: RawDatabase, point: MountPoint) -> Content:
@@ -335,8 +330,7 @@ def _state(spot: Spot, point: MountPoint) -> tuple[State, str]:
     if (offline := stand_in(record)) is not None:
         return "off-line", str(offline)
     if record.class_name != MOUNTED_OBJECT:
-        note = offline_note(record)
-        return ("off-line", note.get("reason", "")) if note else ("shadowed", record.class_name)
+        return "shadowed", record.class_name
     path = record.attributes.get("_path")
     if path != point.virtual:
         return "wrong path", str(path)

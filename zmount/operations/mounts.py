@@ -10,12 +10,13 @@ Nothing is written, no lock is taken, no class of a database is imported.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from zmount.effects.raw_contents import Servers, ask_servers, contents_of
 from zmount.effects.raw_found import FoundReference, found_anywhere, found_near
+from zmount.effects.raw_offline import StandIn
 from zmount.effects.raw_reach import Lying, lying_below
 from zmount.effects.raw_roots import Content, MountState, RawRoot
 from zmount.effects.raw_storages import RawDatabases, data_fs, is_in_memory
@@ -40,14 +41,14 @@ Severity = Literal[0, 1, 2]
 class MountReport:
     """A mount of an instance, or something found in its root; ``problems``: none is ok.
 
-    ``storage`` is "" for a reference that was found. ``offline`` is what the stand-in of
-    a site that was taken off-line says: since, reason, by, site; empty: it is not.
+    ``storage`` is "" for a reference that was found. ``offline`` is what stands in for a
+    site that was taken off-line; None: it was not.
     """
 
     path: str
     storage: str
     problems: tuple[Problem, ...] = ()
-    offline: Mapping[str, str]
+    offline: StandIn | None = None
     makes_missing: bool = False
     is_configured: bool = True
 
@@ -73,7 +74,7 @@ class MountReport:
             "state": self.state,
             "is_configured": self.is_configured,
             "makes_missing": self.makes_missing,
-            "offline": dict(self.offline) or None,
+            "offline": asdict(self.offline) if self.offline is not None else None,
             "problems": [problem.as_json() for problem in self.problems],
         }
 
@@ -238,7 +239,6 @@ class _Look:
             path="/",
             storage=mount.storage.name,
             problems=tuple(root_problems(self.instance, content, why_not)),
-            offline={},
         )
 
     def _report(self, seen: MountState) -> MountReport:
@@ -300,7 +300,6 @@ class _Look:
             path=found.path,
             storage="",
             problems=(found_problem(self.instance, found, holder, cross),),
-            offline={},
             is_configured=False,
         )
 
@@ -313,6 +312,4 @@ def replace_problem(root: MountReport, why: StorageUnreadable) -> MountReport:
         advice=why.hint or "zmount verify says whether it is damaged",
         is_repairable=False,
     )
-    return MountReport(
-        path=root.path, storage=root.storage, problems=(*root.problems, problem), offline={}
-    )
+    return MountReport(path=root.path, storage=root.storage, problems=(*root.problems, problem))
