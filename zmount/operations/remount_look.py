@@ -41,9 +41,8 @@ class Shown:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MountSeen:
-    """A mount point, and where it is not right what its storage holds for it.
+    """A mount point, and what its storage holds for it (None: nothing, or it cannot be read).
 
-    ``shown`` is None where that is nothing, cannot be read, or was not asked for.
     ``aside`` is how much would be moved aside.
     """
 
@@ -77,23 +76,17 @@ def see_root(instance: Instance, replica: Replica, paths: Iterable[str] = ()) ->
             return RootSeen(is_known=False)
         states = root.mount_states()
         virtuals = [state.point.virtual for state in states]
-        crossings = tuple(_crossings(root, instance.root.name, (*virtuals, *paths)))
-        referred = frozenset(each.database for each in crossings)
         return RootSeen(
             is_known=True,
-            mounts=tuple(_mount_seen(root, databases, each, referred) for each in states),
-            crossings=crossings,
+            mounts=tuple(_mount_seen(root, databases, state) for state in states),
+            crossings=tuple(_crossings(root, instance.root.name, (*virtuals, *paths))),
         )
 
 
-def _mount_seen(
-    root: RawRoot, databases: RawDatabases, state: MountState, referred: frozenset[str]
-) -> MountSeen:
+def _mount_seen(root: RawRoot, databases: RawDatabases, state: MountState) -> MountSeen:
     aside = _aside(root, state) if state.state == "shadowed" else None
-    shown = None
-    if state.state != "ok" or state.mount.name in referred:
-        database = databases.get(state.mount.name)
-        shown = None if database is None else _shown(database, state.point)
+    database = databases.get(state.mount.name)
+    shown = None if database is None else _shown(database, state.point)
     return MountSeen(state=state, shown=shown, aside=aside)
 
 

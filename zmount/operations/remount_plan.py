@@ -115,7 +115,7 @@ class _Planner:
         self._steps += steps
         if steps:
             self._folders.add(_folder(mount.virtual))
-            self._notes += _wrong_id(mount)
+        self._notes += _wrong_id(mount)
 
     def remove_strays(self) -> None:
         """Plan the end of references beside mount points that refer to what these show."""
@@ -298,12 +298,13 @@ def _removal(crossing: Crossing, mount: MountSeen) -> RemoveReference:
 def _wrong_id(mount: MountSeen) -> Iterator[str]:
     """Yield that an object takes another id for its own than its folder knows it by."""
     name = mount.state.point.real.rpartition("/")[2]
-    shown = mount.shown
+    shown, storage = mount.shown, mount.state.mount.storage.name
     if shown is not None and shown.own_id and name and shown.own_id != name:
         yield (
             f"{mount.virtual}: the object calls itself {shown.own_id!r}, not {name!r}, and so do "
-            "its URLs: whoever renamed it wrote that into "
-            f"{mount.state.mount.storage.name}, where zmount writes nothing"
+            f"its URLs: whoever renamed it wrote that into {storage}, where remount writes "
+            f"nothing. In an admin instance (zmount start ADMIN --root {storage}) rename "
+            f"{mount.state.point.real} to another id and back"
         )
 
 
