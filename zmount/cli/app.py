@@ -40,7 +40,7 @@ COMMANDS = {
     "restart": "Stop and start again.",
     "status": "Show what runs, where, since when and how large.",
     "remount": "Repair mount points that are gone, covered or forgotten.",
-
+    "attic": "Show what remount moved aside; put it back, or drop it.",
     "mounts": "Say of each mount whether it is right, and what to do if not.",
     "offline": "Take a site off-line: visitors get 503 until it is put back.",
     "online": "Put a site back that was taken off-line.",
