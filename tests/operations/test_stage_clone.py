@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import transaction
-from deployments import wait_until
 from persistent.mapping import PersistentMapping
+from stage_writer import BLOBS, writing
 from swapping import CONF, PRODUCTION, STAGING, Swaps, root_of
 from ZODB import DB
 from ZODB.blob import Blob
@@ -125,28 +124,8 @@ def test_of_a_stage_that_is_down(staged: Swaps, tmp_path: Path) -> None:
 
 
 def test_while_it_is_written_to(staged: Swaps, tmp_path: Path) -> None:
-    is_done = threading.Event()
-    written = 0
-    database = staged.client(STAGING, blob_dir=str(tmp_path / "cache"))
-
-    def write() -> None:
-        nonlocal written
-        connection = database.open(transaction.TransactionManager())
-        while not is_done.is_set():
-            written += 1
-            connection.root()["count"] = written
-            connection.root()[f"blob {written % 5}"] = Blob(b"%d" % written)
-            connection.transaction_manager.commit()
-        connection.close()
-
-    writer = threading.Thread(target=write)
-    writer.start()
-    wait_until(lambda: written > 1, "something is written")
-    try:
+    with writing(staged, tmp_path / "cache"):
         made = [cloned(staged, tmp_path / str(number)) for number in range(5)]
-    finally:
-        is_done.set()
-        writer.join()
     tids = [each.last_tid for each in made]
     assert tids == sorted(set(tids)), "each is a later moment"
     for each in made:
@@ -155,7 +134,7 @@ def test_while_it_is_written_to(staged: Swaps, tmp_path: Path) -> None:
         opened = DB(FileStorage(str(each.data_fs), blob_dir=str(each.blob_dir)))
         with opened.transaction() as connection:
             count = connection.root()["count"]
-            assert connection.root()[f"blob {count % 5}"].open().read() == b"%d" % count
+            assert connection.root()[f"blob {count % BLOBS}"].open().read() == b"%d" % count
         opened.close()
     must_show_what_clients_see(staged, cloned(staged, tmp_path / "last"))
 

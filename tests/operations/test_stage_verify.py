@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-import transaction
 from persistent.mapping import PersistentMapping
+from stage_writer import writing
 from swapping import CONF, PRODUCTION, STAGING, Swaps
 from ZODB.blob import Blob
 
@@ -73,31 +72,13 @@ def test_a_stage_that_is_down_and_one_that_was_never_swapped(staged: Swaps, make
 
 
 def test_while_it_is_written_to(staged: Swaps, tmp_path: Path) -> None:
-    is_done = threading.Event()
-    commits = 0
-    database = staged.client(STAGING, blob_dir=str(tmp_path / "cache"))
-
-    def write() -> None:
-        nonlocal commits
-        connection = database.open(transaction.TransactionManager())
-        while not is_done.is_set():
-            commits += 1
-            connection.root()[commits % 7] = Blob(b"%d" % commits)
-            connection.transaction_manager.commit()
-        connection.close()
-
-    writer = threading.Thread(target=write)
-    writer.start()
-    try:
+    with writing(staged, tmp_path / "cache") as written:
         for _ in range(10):
             found = verified(staged)
             assert found.verification is not None
             told = [str(each) for each in found.verification.findings]
             assert told == []
-    finally:
-        is_done.set()
-        writer.join()
-    assert commits > 10
+    assert len(written) > 10
 
 
 def test_what_is_damaged_is_told_with_stage_file_and_object(staged: Swaps) -> None:
