@@ -28,7 +28,7 @@ def must_be_movable(app, container, there, path):
     jar = app._p_jar
     if container._p_jar is not jar:
         raise Refused(f"{path} lies in a mounted storage, which is never written to")
-    if getattr(there, "_p_jar", jar) is not jar:
+    if (getattr(there, "_p_jar", None) or jar) is not jar:
         raise Refused(f"a reference into another database is at {path}")
     if path == "/" + ATTIC or path.startswith(f"/{ATTIC}/"):
         raise Refused("it is in the attic already")
