@@ -268,9 +268,8 @@ def packed(path: Path, stop: bytes, *, gc: bool) -> Packed | None:
     """Return what packing the file at PATH to STOP leaves; None: it leaves it as it is."""
     file = read(path)
     before, later = file.until(stop), file.after(stop)
-    # a pack to an earlier time than the last one, or with nothing new since
-    is_packed = bool(before) and all(each.status == "p" for each in before)
-    if is_packed and (not later or later[0].status == "p"):
+    # a pack to an earlier time than the last one; without gc also one with nothing new since
+    if is_packed(file, stop) and (later[0].status == "p" if later else not gc):
         return None
     if not any(True for _ in file):  # FileStorage calls no packer then
         return None
@@ -291,6 +290,12 @@ def packed(path: Path, stop: bytes, *, gc: bool) -> Packed | None:
     return Packed(
         text=bytes(copier.text), index=copier.index, removed_blobs=frozenset(gone - there)
     )
+
+
+def is_packed(file: DataFile, stop: bytes) -> bool:
+    """Return whether all that FILE has until STOP was written by a pack."""
+    before = file.until(stop)
+    return bool(before) and all(each.status == "p" for each in before)
 
 
 class _Copier:
@@ -356,16 +361,19 @@ def is_refused(path: Path, stop: bytes, *, gc: bool) -> bool:
 def is_written_otherwise(path: Path, stop: bytes, *, gc: bool) -> bool:
     """Return whether stock writes other bytes that mean the same.
 
-    There are two such cases. An undo after the pack time brought back one of
-    two records of the object in one transaction: stock's back pointer leads to
-    the first of them, even if it was not that one. Or what is kept is a record
-    that says, by its back pointers, that there is no such object: stock does
-    not always keep it, and then says so anew.
+    There are three such cases. All was packed before, without garbage collection:
+    stock leaves the garbage until something is committed. An undo after the pack
+    time brought back one of two records of the object in one transaction: stock's
+    back pointer leads to the first of them, even if it was not that one. Or what is
+    kept is a record that says, by its back pointers, that there is no such object:
+    stock does not always keep it, and then says so anew.
     """
     file = read(path)
     copier = _Copier(file, b"")
     seen = Counter((record.oid, record.tid) for record in file)
     keep = kept(file, stop, gc=gc)
+    if is_packed(file, stop) and not file.after(stop):
+        return gc and len(keep) < len(file.by_position)
     targets = [
         copier.places[record.back]
         for transaction in file.after(stop)

@@ -129,11 +129,16 @@ class Packing:
 
     @property
     def is_redundant(self) -> bool:
-        """Whether a pack to this time or a later one was made before, and nothing came since."""
+        """Whether a pack to this time or a later one was made before, and nothing can go since.
+
+        After one that packed the history only there may be garbage.
+        """
         position = self.found.pack_position
         if self.found.is_unpacked or position == FIRST:
             return False
-        return position >= self.job.end or self.source.buffer[position + 16] == PACKED
+        if position < self.job.end:
+            return self.source.buffer[position + 16] == PACKED
+        return not (self.job.gc and self.reach.is_garbage_left)
 
     def frees_nothing(self, output: Output | Measure) -> bool:
         """Copy what is kept until the pack time; return whether that is all there was."""

@@ -95,6 +95,12 @@ class Reach:
         return sum(walker.unknown for walker in self._walkers)
 
     @property
+    def is_garbage_left(self) -> bool:
+        """Whether an object has a record until the pack time, and nothing leads to it."""
+        count, slots, nowhere = self.core.pairs_of, self.table.slots, words(0)
+        return bool(count(slots, 0, nowhere) > count(slots, self.core.REACHED, nowhere))
+
+    @property
     def dangling(self) -> tuple[Dangling, ...]:
         """The references that lead nowhere, once all is flagged.
 
