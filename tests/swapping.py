@@ -11,6 +11,7 @@ from persistent.mapping import PersistentMapping
 from ZEO.ClientStorage import ClientStorage
 from ZODB import DB
 from ZODB.FileStorage import FileStorage
+from ZODB.POSException import ReadConflictError
 
 from zmount.effects.child_process import as_user
 from zmount.operations.local_processes import LocalProcesses
@@ -110,7 +111,19 @@ class Swaps:
 
 
 def root_of(database: DB) -> dict[str, Any]:
-    """Return what DATABASE's root mapping holds, as a transaction that begins now sees it."""
+    """Return what DATABASE's root mapping holds, as a transaction that begins now sees it.
+
+    One that begins before its client has heard of a swap is repeated, as Zope does.
+    """
+    for _ in range(3):
+        try:
+            return _root_of(database)
+        except ReadConflictError:
+            continue
+    return _root_of(database)
+
+
+def _root_of(database: DB) -> dict[str, Any]:
     manager = transaction.TransactionManager()
     connection = database.open(manager)
     try:

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from zmount.operations.swap_plan import SwapPlan
     from zmount.operations.swap_stage import Event, Swapped
 
+PHASES = {  # in words, what who swaps calls
+    "blobs": "production's blobs",
+    "freeze": "production as it is now",
+}
+
 
 @click.command("swap-stage")
 @click.argument("sites", nargs=-1, metavar="[SITE]...", shell_complete=site_names)
@@ -91,7 +96,7 @@ def _watching(app: App) -> Iterator[Callable[[Event], None]]:
         if app.as_json:
             return
         if isinstance(event, SwapPlan):
-            app.console.print(plan_text(event))
+            app.console.print(plan_text(event), soft_wrap=True)
         elif isinstance(event, tuple):
             _tell(*event)
         else:
@@ -103,13 +108,13 @@ def _watching(app: App) -> Iterator[Callable[[Event], None]]:
 
 def _show(app: App, event: Swapped, text: object) -> None:
     if event.state is not None:
-        app.console.print(text)
+        app.console.print(text, soft_wrap=True)
 
 
 def _tell(site: str, phase: str, done: int, of: int) -> None:
     if sys.stderr.isatty():
         share = f" {100 * done / of:.0f} %" if of else ""
-        click.echo(f"\r{site}: {phase}{share}\033[K", err=True, nl=False)
+        click.echo(f"\r{site}: {PHASES.get(phase, phase)}{share}\033[K", err=True, nl=False)
 
 
 def _end_of_line() -> None:

@@ -23,20 +23,21 @@ def plan_text(plan: SwapPlan) -> Text:
     text.append(site.name, "bold")
     if plan.wish.undoes:
         before = "nothing" if plan.back_to is None else _content(plan.back_to)
-        text.append(f": {seen.staging.name} gets back {before}\n")
+        text.append(f": staging ({seen.staging.name}) gets back {before}\n")
     else:
-        text.append(f": {seen.staging.name} becomes what {site.production.name} is\n")
+        text.append(f": staging ({seen.staging.name}) gets what production holds now\n")
         text.append(
-            f"  production: {decimal(seen.production_bytes)}, "
+            f"  production: {site.production.name}, {decimal(seen.production_bytes)}, "
             f"last written {tid_text(seen.production_tid)}\n"
         )
     text.append(f"  staging:    {'; '.join(_staging(plan))}\n")
     text.append_text(_changes(plan.drops))
     if must_be_told(plan):
-        text.append("    they would be gone from staging (and kept): ", "yellow")
+        text.append("    they would go from staging, and be kept for --undo: ", "yellow")
         text.append("a terminal asks, a script must say --drop-changes\n", "yellow")
     if not plan.wish.undoes:
-        text.append(f"  by a {plan.mode}{_why(plan)}: {_room(plan)}\n")
+        how = "a hard link to production's file" if plan.mode == "link" else "a copy"
+        text.append(f"  by:         {how}{_why(plan)}; {_room(plan)}\n")
     if seen.way == "files":
         server = seen.staging.server.name if seen.staging.server is not None else ""
         text.append(f"  the ZEO server {server} does not run: the files alone are changed\n")
@@ -53,17 +54,16 @@ def result_text(result: Swapped) -> Text:
     state, name = result.state, result.plan.seen.staging.name
     colour = "red" if result.error is not None else "green"
     text.append(f"{result.site.name}: ", "bold")
-    text.append(result.done, colour)
+    text.append(_done(result), colour)
     what = "shows its file from before the first swap"
     if not state.is_plain:
-        what = f"shows {result.site.production.name} of {tid_text(state.base_tid)}"
-    text.append(f" in {result.seconds:.2f} s: {name} {what}\n")
+        what = f"shows {result.site.production.name} as of {tid_text(state.base_tid)}"
+    text.append(f": {name} {what}\n")
     if (why := result.told.get("why_copied")) and result.plan.mode == "link":
         text.append(f"  copied: {why}\n", "yellow")
     if result.compared:
         what = "1 object" if result.compared == 1 else f"{result.compared:,} objects"
-        text.append(f"  checked: {what} of production's last transaction, as a new client reads")
-        text.append(" them from staging\n")
+        text.append(f"  checked: {what} of production's last transaction, read anew from staging\n")
     for sight in result.sights:
         colour = {True: "", False: "red", None: "yellow"}[sight.is_right]
         text.append(f"  {sight.name}, {sight.path}: {sight.said}\n", colour)
@@ -72,6 +72,12 @@ def result_text(result: Swapped) -> Text:
         text.append(f"  {note}\n", "yellow")
     text.rstrip()
     return text
+
+
+def _done(result: Swapped) -> str:
+    undoes = result.plan is not None and result.plan.wish.undoes
+    done = f"{'undone' if undoes else 'swapped'} in {result.seconds:.2f} s"
+    return done if result.error is None else f"{done}, but something is wrong, see the end"
 
 
 def _caches(caches: tuple[ClientCache, ...]) -> Text:
@@ -110,7 +116,8 @@ def _changes(changes: Changes) -> Text:
 def _content(kept: Kept) -> str:
     if not any(kept.base_tid):
         return "its own file from before the first swap"
-    return f"production's content of {tid_text(kept.base_tid)}"
+    since = time_text(kept.swapped_at)
+    return f"production's content of {tid_text(kept.base_tid)}, as it was there from {since} on"
 
 
 def _why(plan: SwapPlan) -> str:

@@ -39,7 +39,7 @@ class ClientCache:
         """What an administrator is told of it."""
         tells = f"staging's server will tell {self.name} to forget it"
         return {
-            "goes": f"{self.path}, the cache of {self.name}, is removed",
+            "goes": f"{self.path}, the cache of {self.name}, goes as well",
             "removed": f"{self.path}, the cache of {self.name}, was removed",
             "stays": f"{self.path}, the cache of {self.name}, stays: {self.why}; {tells}",
             "elsewhere": f"{self.path} on host {self.host}, the cache of {self.name}, "

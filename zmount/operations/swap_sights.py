@@ -169,12 +169,12 @@ def _seen(answer: Answer, *, is_there: bool) -> str:
     if answer.status >= 500:
         return f"it fails: {answer.detail}; its event.log says why"
     if not is_there:
-        return "it runs; staging holds no object for this place now"
+        return "not restarted; staging holds no object for this place now"
     if answer.status == 404:
-        return f"it runs, and does not find the site: {answer.detail}"
+        return f"it does not find the site: {answer.detail}"
     if answer.status in (401, 403):
-        return "it runs, and has the site; the page asked for wants a login, so nobody read it"
-    return "it runs, and has the site"
+        return "not restarted, has the site; its page wants a login, so what is on it was not read"
+    return "not restarted, has the site"
 
 
 def _let_forget(replica: Replica, local: LocalProcesses) -> str:
