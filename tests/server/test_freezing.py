@@ -16,7 +16,7 @@ from ZODB.fsIndex import fsIndex
 from ZODB.utils import p64
 
 from zmount.server.freezing import Moment, freeze_storage
-from zmount.server.generations import Generation
+from zmount.server.generation import Generation
 
 GROUPS = 300  # of oids; the index has a bucket for each
 FAR = 1 << 20  # between two groups

@@ -26,7 +26,7 @@ from ZODB.serialize import referencesf
 from ZODB.utils import p64, u64, z64
 
 from zmount.filestorage.packer import pack
-from zmount.server.generations import GONE, NEW
+from zmount.server.generation import GONE, NEW
 from zmount.server.stage import StageStorage
 
 MORE_EVENTS = {"os.link", "os.symlink", "subprocess.Popen", "shutil.rmtree"}

@@ -18,12 +18,12 @@ import pytest
 from crashing import EVENTS, run_in_child
 from deployments import wait_until
 from stages import Stages
-from test_stage_crash import CASES, MORE_EVENTS, WRITING, content, restore, stage
+from test_stage_crash import CASES, MORE_EVENTS, WRITING, restore, stage
 from ZODB.POSException import StorageError
 from ZODB.utils import z64
 
 from zmount.server.control import ControlError, call
-from zmount.server.generations import BrokenGeneration
+from zmount.server.generation import BrokenGeneration
 from zmount.server.stage import StageStorage
 
 WRONG = 9  # exit status
@@ -164,96 +164,6 @@ def swapped(stages: Stages) -> Path:
         with stage(stages) as storage:
             storage.swap()
     return stages.directory / "stage" / "generations"
-
-
-def listing(directory: Path) -> list[str]:
-    return sorted(str(path) for path in directory.rglob("*"))
-
-
-def _no_current(path: Path) -> None:
-    (path / "current").unlink()
-
-
-def _current_nowhere(path: Path) -> None:
-    (path / "current").unlink()
-    (path / "current").symlink_to("gen-000099")
-
-
-def _current_foreign(path: Path) -> None:
-    (path / "current").unlink()
-    (path / "current").symlink_to("/etc")
-
-
-def _current_file(path: Path) -> None:
-    (path / "current").unlink()
-    (path / "current").write_text("gen-000002")
-
-
-def _empty_meta(path: Path) -> None:
-    (path / "gen-000002" / "meta.json").write_text("")
-
-
-def _no_meta(path: Path) -> None:
-    (path / "gen-000002" / "meta.json").unlink()
-
-
-def _odd_meta(path: Path) -> None:
-    (path / "gen-000002" / "meta.json").write_text("[1, 2]")
-
-
-def _no_base(path: Path) -> None:
-    (path / "gen-000002" / "base.fs").unlink()
-
-
-def _foreign_base(path: Path) -> None:
-    (path / "gen-000002" / "base.fs").unlink()
-    (path / "gen-000002" / "base.fs").write_bytes(b"FS30" + bytes(5000))
-
-
-def _other_base(path: Path) -> None:
-    """Another FileStorage, of another past."""
-    from stages import fill
-
-    fill(path / "other" / "Data.fs", {"x": "other"}, {})
-    (path / "gen-000002" / "base.fs").unlink()
-    (path / "other" / "Data.fs").rename(path / "gen-000002" / "base.fs")
-    shutil.rmtree(path / "other")
-
-
-def _foreign_changes(path: Path) -> None:
-    (path / "gen-000002" / "changes.fs").write_bytes(b"no FileStorage")
-    (path / "gen-000002" / "changes.fs.index").unlink(missing_ok=True)
-
-
-WRONGS = [
-    _no_current,
-    _current_nowhere,
-    _current_foreign,
-    _current_file,
-    _empty_meta,
-    _no_meta,
-    _odd_meta,
-    _no_base,
-    _foreign_base,
-    _other_base,
-    _foreign_changes,
-]
-
-
-@pytest.mark.parametrize("spoil", WRONGS, ids=lambda each: each.__name__.strip("_"))
-def test_a_damaged_directory_is_a_clear_error_and_nothing_is_lost(spoil: Any, stages: Stages):
-    path = swapped(stages)
-    spoil(path)
-    before = listing(path)
-    with pytest.raises(StorageError) as refused:
-        StageStorage(stages.settings())
-    assert str(path) in str(refused.value) and "\n" not in str(refused.value)
-    lock = {str(path / "gen-000002" / name) for name in ("changes.fs.lock", "changes.fs.tmp")}
-    assert set(before) - lock <= set(listing(path))
-    # what the error says helps
-    (path / "current").unlink(missing_ok=True)
-    (path / "current").symlink_to("gen-000001")
-    assert content(stages)[0] == {"a": "pub", "b": "pub", "c": "pub"}
 
 
 def test_foreign_files_in_the_directory_are_left_alone(stages: Stages):

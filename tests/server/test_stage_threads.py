@@ -241,6 +241,6 @@ def test_a_loop_that_was_busy_for_too_long_gives_the_lock_back(
     with database.transaction() as connection:
         connection.root()["x"] = 1
     storage.swap()
-    wait_until(lambda: storage._doing == "cleaned up", "it is cleaned up")
+    wait_until(lambda: not storage._turns._doing, "it is cleaned up")
     database.close()
     server.close()

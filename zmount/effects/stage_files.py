@@ -7,26 +7,21 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from ZODB.POSException import POSError
 from ZODB.utils import z64
 
-from zmount.errors import StorageUnreadable
+from zmount.effects.stage_damage import damage_of, why_broken
+from zmount.errors import StorageUnreadable, ZMountError
 from zmount.filestorage.source import committed_end, last_end, last_tid, open_source
 from zmount.filestorage.transactions import Transaction, oids_of, transactions
 from zmount.server.changes_file import ChangesFile
 from zmount.server.frozen import FrozenFile, NotFrozen
-from zmount.server.generations import (
-    PLAIN,
-    BrokenGeneration,
-    Generation,
-    Generations,
-    Meta,
-    pinned_bytes,
-)
+from zmount.server.generation import PLAIN, BrokenGeneration, Generation, Meta, pinned_bytes
+from zmount.server.generations import Generations
 from zmount.topology.storages import Storage
 
 MOST_TOLD = 20  # the last changes that are told one by one
@@ -78,7 +73,8 @@ class StageState:
     of that; ``before`` is what an undo brings back. ``last_tid`` is the newest
     transaction. ``files`` hold it all, the one that is written to last, the first up
     to byte ``base_end``; ``size_bytes`` is theirs as far as they count,
-    ``pinned_bytes`` what only this content takes of the disk.
+    ``pinned_bytes`` what only this content takes of the disk. ``broken`` says what is
+    damaged: then nothing is shown, and ``generation`` is what most likely was.
     """
 
     generation: int
@@ -94,11 +90,12 @@ class StageState:
     pinned_bytes: int = 0
     kept: tuple[Kept, ...] = ()
     before: Kept | None = None
+    broken: str = ""
 
     @property
     def is_plain(self) -> bool:
         """True where it is the file from before the first swap."""
-        return self.generation == PLAIN
+        return self.generation == PLAIN and not self.broken
 
 
 def generations_of(storage: Storage) -> Generations:
@@ -149,9 +146,12 @@ def stage_blobs(storage: Storage) -> tuple[Path, ...]:
 def stage_state(storage: Storage) -> StageState:
     """Return what STORAGE, a stage, shows.
 
-    :raises StorageUnreadable: it cannot be read, or is damaged
+    :raises StorageUnreadable: it may not be read
     """
+    assert storage.data_fs is not None
     with _readable(storage):
+        if why := why_broken(generations_of(storage), Path(storage.data_fs)):
+            return _broken(storage, why)
         current = _current(storage)
         kept = tuple(_kept(storage, current))
         if current is None:
@@ -178,24 +178,34 @@ def stage_state(storage: Storage) -> StageState:
 def changes_on(storage: Storage) -> Changes:
     """Return what was changed on STORAGE, a stage, since it showed production's content.
 
-    Of a plain file that is all there is in it.
+    Of a plain file that is all there is in it; of a broken stage what can still be seen.
 
     :raises StorageUnreadable: it cannot be read, or is damaged
     """
+    assert storage.data_fs is not None
+    plain, generations = Path(storage.data_fs), generations_of(storage)
     with _readable(storage):
-        path = current_files(storage)[-1]
-        if not path.exists() or not path.stat().st_size:
+        if why_broken(generations, plain):
+            one = generations.presumed
+            with suppress(OSError, ZMountError):
+                return _changes_in(plain if one is None else one.changes)
             return Changes()
-        oids: set[bytes] = set()
-        count, last = 0, deque[Change](maxlen=MOST_TOLD)
-        with open_source(path) as source:
-            for transaction in transactions(source):
-                if is_of_people(transaction):
-                    found = oids_of(source, transaction)
-                    oids |= found
-                    count += 1
-                    last.append(_change(transaction, len(found)))
-        return Changes(objects=len(oids), transactions=count, last=tuple(last))
+        return _changes_in(current_files(storage)[-1])
+
+
+def _changes_in(path: Path) -> Changes:
+    if not path.exists() or not path.stat().st_size:
+        return Changes()
+    oids: set[bytes] = set()
+    count, last = 0, deque[Change](maxlen=MOST_TOLD)
+    with open_source(path) as source:
+        for transaction in transactions(source):
+            if is_of_people(transaction):
+                found = oids_of(source, transaction)
+                oids |= found
+                count += 1
+                last.append(_change(transaction, len(found)))
+    return Changes(objects=len(oids), transactions=count, last=tuple(last))
 
 
 def last_tid_of(path: Path) -> bytes:
@@ -294,6 +304,23 @@ def _plain(storage: Storage, kept: tuple[Kept, ...]) -> StageState:
     )
 
 
+def _broken(storage: Storage, why: str) -> StageState:
+    generations = generations_of(storage)
+    presumed = generations.presumed
+    kept = tuple(_kept(storage, presumed))
+    openable = [one for one in generations.latest() if not damage_of(one)]
+    back = openable[0].number if openable else PLAIN
+    if openable and openable[0] == presumed:  # only what says that it is current is damaged
+        kept = tuple(_kept(storage, None))
+    return StageState(
+        generation=PLAIN if presumed is None else presumed.number,
+        files=(),
+        kept=kept,
+        before=next((each for each in kept if each.generation == back), None),
+        broken=why,
+    )
+
+
 def _before(storage: Storage, kept: tuple[Kept, ...]) -> Kept | None:
     """Return which of those KEPT an undo brings back."""
     try:
@@ -315,17 +342,14 @@ def _kept(storage: Storage, current: Generation | None) -> Iterator[Kept]:
             pinned_bytes=plain.stat().st_blocks * 512,
         )
     for one in generations_of(storage).all():
-        if current is None or one.number != current.number:
-            try:
-                meta = one.meta
-                yield Kept(
-                    generation=one.number,
-                    base_tid=bytes.fromhex(meta.base_tid),
-                    swapped_at=meta.swapped_at,
-                    pinned_bytes=pinned_bytes(one),
-                )
-            except FileNotFoundError:
-                continue  # it is just being removed
+        if (current is None or one.number != current.number) and one.path.exists():
+            meta = one.known_meta
+            yield Kept(
+                generation=one.number,
+                base_tid=z64 if meta is None else bytes.fromhex(meta.base_tid),
+                swapped_at=0.0 if meta is None else meta.swapped_at,
+                pinned_bytes=pinned_bytes(one),
+            )
 
 
 def _change(transaction: Transaction, objects: int) -> Change:

@@ -38,6 +38,8 @@ def stage_text(storage: Storage | None) -> str:
 
 
 def _text(state: StageState, changes: Changes | None) -> str:
+    if state.broken:
+        return f"broken: {state.broken}; zmount swap-stage makes it anew"
     if changes is None:
         return "its own file again, after a swap" if any(state.floor) else "never swapped"
     since = f"production of {tid_text(state.base_tid)}, since {time_text(state.swapped_at)}"

@@ -276,7 +276,7 @@ def _use(storage: Storage) -> DiskUse:
         state = stage_state(storage)
     except StorageUnreadable:
         return plain
-    if state.is_plain:
+    if state.is_plain or state.broken:
         return plain
     written = disk_use(PurePosixPath(state.files[-1]), None)
     blobs = [disk_use(None, PurePosixPath(path)).blob_bytes for path in stage_blobs(storage)]

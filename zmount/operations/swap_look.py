@@ -69,19 +69,19 @@ def look(site: Site, local: LocalProcesses) -> Seen:
         )
     staging, production = site.staging, site.production
     assert staging is not None and production.data_fs is not None
-    way = _way(staging, local)
+    way, state = _way(staging, local), stage_state(staging)
     return Seen(
         site=site,
         staging=staging,
         way=way,
-        state=stage_state(staging),
+        state=state,
         changes=changes_on(staging),
         production_tid=_last_tid(production),
         production_bytes=size_bytes(production.data_fs),
         production_blob_bytes=_blob_bytes(production),
         index_bytes=size_bytes(production.data_fs.with_name(production.data_fs.name + ".index")),
         volumes=_volumes(staging, production),
-        oids=mounted_oids(staging, points_of(staging, local.topology)),
+        oids={} if state.broken else mounted_oids(staging, points_of(staging, local.topology)),
         # a server tells its clients itself
         caches=caches_of(staging, local) if way == "files" else (),
     )

@@ -169,7 +169,7 @@ def _refusal(plan: SwapPlan) -> ZMountError | None:
     seen, name = plan.seen, plan.seen.staging.name
     if plan.wish.undoes:
         if plan.back_to is None:
-            never = not any(seen.state.floor)
+            never = not any(seen.state.floor) and not seen.state.broken
             why = "it was never swapped" if never else "nothing from before is kept"
             return SwapRefused(f"{name}: {why}", hint=f"zmount show {plan.site.name}")
         return None
@@ -195,6 +195,7 @@ def state_json(state: StageState, changes: Changes | None) -> dict[str, Any]:
     """Return what a stage shows as plain values; CHANGES None: they were not counted."""
     return {
         "generation": state.generation,
+        "broken": state.broken or None,
         "production_tid": state.base_tid.hex() if any(state.base_tid) else None,
         "production_written": tid_moment(state.base_tid),
         "swapped_at": moment(state.swapped_at),

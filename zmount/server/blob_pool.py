@@ -5,30 +5,22 @@ does no harm to an older generation. The first time all of production's are
 linked, by a child process; later those of the transactions since.
 
 What production has dropped since has no other link. Only older generations may
-need it; a list in the newer one says what goes with them.
+need it; a list in the newer one says what goes with them (see cleaning.py).
 """
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import subprocess
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
 
 from ZODB.blob import FilesystemHelper, is_blob_record
-from ZODB.POSException import POSKeyError
 from ZODB.utils import p64
 
 from zmount.filestorage.blob_copy import BlobCopy
-from zmount.filestorage.child import command, environment
 from zmount.filestorage.cores import chosen
 from zmount.filestorage.format import FIRST, MAX_TID, new_cursor, words
-from zmount.filestorage.pack_files import write_durably
 from zmount.filestorage.references import References
 from zmount.filestorage.source import (
     BATCH,
@@ -39,15 +31,10 @@ from zmount.filestorage.source import (
     raise_if_corrupt,
 )
 from zmount.server.freezing import Moment, SwapRefused
-from zmount.server.generations import NEW, Generation, Generations, remove
-
-NICE = 10
-PAUSE_S = 0.002  # production's commits come first
-PIECE = 50  # links, removals or directories between two pauses
-
-NOTHING = "[]"  # a list of dropped blobs that is empty
-
-T = TypeVar("T")
+from zmount.server.generation import NEW, Generation
+from zmount.server.generations import Generations
+from zmount.server.new_links import NewLinks, flush_tree, make_blob_directory
+from zmount.server.slow_work import ChildFailed, in_child, paced
 
 
 def prepare_pool(
@@ -66,7 +53,8 @@ def prepare_pool(
         tid = bytes.fromhex(meta.base_tid)
         return Moment(tid=tid, end=meta.base_end, inode=meta.base_inode), 0
     tid = last_transaction()
-    if pool.exists() and None in metas:  # a damaged one may need what is in it
+    # a damaged one may need what is in it
+    if pool.exists() and (None in metas or not generations.is_sound):
         until = str(MAX_TID)
         return Moment(tid=tid, end=0, inode=0), _in_child(
             "link_missing", str(blob_dir), str(pool), until
@@ -75,7 +63,7 @@ def prepare_pool(
     for unused in (beside, pool):  # no generation needs them
         shutil.rmtree(unused, ignore_errors=True)
     if not any(each.name.startswith("0x") for each in blob_dir.iterdir()):
-        FilesystemHelper(str(pool)).create()
+        make_blob_directory(pool)
         return Moment(tid=tid, end=0, inode=0), 0
     try:
         count = _in_child("link", str(blob_dir), str(beside))
@@ -111,30 +99,12 @@ def take_blobs(
 def _link_later(source: Source, start: int, blob_dir: Path, pool: Path) -> int:
     """Link what the transactions in SOURCE from START on need."""
     source_of = FilesystemHelper(str(blob_dir), "automatic")
-    pool_of = FilesystemHelper(str(pool), "automatic")
-    count = 0
-    for oid, tid in _paced(blobs_from(source, start)):
-        target = Path(pool_of.getBlobFilename(oid, tid))
+    links = NewLinks(pool)
+    for oid, tid in paced(blobs_from(source, start)):
         with suppress(FileNotFoundError):  # a check would find it: it is not there
-            count += _linked(source_of.getBlobFilename(oid, tid), target)
-    return count
-
-
-def _paced(steps: Iterable[T]) -> Iterator[T]:
-    """Yield the STEPS, with a pause now and then."""
-    for number, step in enumerate(steps, 1):
-        yield step
-        if number % PIECE == 0:
-            time.sleep(PAUSE_S)
-
-
-def _linked(source: str, target: Path) -> bool:
-    """Link SOURCE to TARGET; return False if that is there."""
-    if target.exists():
-        return False
-    target.parent.mkdir(parents=True, exist_ok=True)
-    os.link(source, target)
-    return True
+            links.take(source_of.getBlobFilename(oid, tid), oid, tid)
+    links.flush()
+    return links.count
 
 
 def blobs_from(source: Source, start: int) -> Iterator[tuple[bytes, bytes]]:
@@ -171,127 +141,31 @@ def _end_of(source: Source, since: Moment) -> int | None:
     return position
 
 
-def clean_up(generations: Generations, keep: int, content: Any) -> None:
-    """Remove generations and blobs that are not to be kept; CONTENT is that of the current one.
-
-    :raises OSError, SwapRefused: it cannot be done
-    """
-    current = generations.current
-    if current is not None and generations.blobs.exists():
-        earlier = _not_packed_since(generations, current)
-        if earlier is None:
-            _list_dropped(generations.blobs, current, content.base)
-        elif not current.dropped_blobs.exists():
-            write_durably(current.dropped_blobs, earlier)
-    for one in generations.outdated(keep):
-        remove(one.path)
-    kept = generations.all()
-    if not kept or not generations.blobs.exists():
-        return
-    listed = kept[0].dropped_blobs
-    if listed.exists() and listed.read_text() != NOTHING:
-        _in_child("drop", str(generations.blobs), str(kept[0].dropped_blobs))
+def _in_child(task: str, *arguments: str) -> int:
+    try:
+        return in_child(__name__, task, *arguments)
+    except ChildFailed as why:
+        raise SwapRefused(f"the blobs cannot be linked: {why}") from None
 
 
-def _not_packed_since(generations: Generations, current: Generation) -> str | None:
-    """Return the list of the generation before, if that is true of the current one, too.
-
-    Only a pack drops blobs, and it puts another file in production's place. None: the
-    pool is to be looked through.
-    """
-    here = current.meta
-    others = {
-        meta.base_tid: (meta.base_inode, one)
-        for one in generations.all()
-        if one != current and (meta := one.known_meta) is not None and meta.has_blobs
-    }
-    if not here.has_blobs:
-        return None
-    if not others:
-        return NOTHING  # the pool is as new as the generation
-    inode, latest = others[max(others)]
-    if inode != here.base_inode or not latest.dropped_blobs.exists():
-        return None
-    return latest.dropped_blobs.read_text()
-
-
-def _list_dropped(pool: Path, current: Generation, base: Any) -> None:
-    """Note which blobs of the pool only older generations than the current one can need."""
-    found = current.dropped_blobs.with_suffix(NEW)
-    _in_child("list", str(pool), str(found))
-    names_of = FilesystemHelper(str(pool), "automatic")
-    dropped = []
-    for name in _paced(json.loads(found.read_text())):
-        oid, tid = names_of.splitBlobFilename(str(pool / name))
-        try:  # production may have dropped it after this generation's moment
-            base.loadSerial(oid, tid)
-        except POSKeyError:
-            dropped.append(name)
-    write_durably(current.dropped_blobs, json.dumps(dropped))
-    found.unlink()
-
-
-def _in_child(*task: str) -> int:
-    """Do TASK in a process of its own, which dies with this one; return its count."""
-    done = subprocess.run(
-        command(__name__, "main", *task),
-        capture_output=True,
-        text=True,
-        env=environment(),
-    )
-    if done.returncode:
-        said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
-        raise SwapRefused(f"the blobs cannot be linked: {said[-1]}")
-    return int(json.loads(done.stdout))
-
-
-def main(task: str, *words_: str) -> None:
-    """What the child does."""
-    os.nice(NICE)
-    tasks: dict[str, Callable[..., int]] = {
-        "link": _link,
-        "link_missing": _link_missing,
-        "list": _list,
-        "drop": _drop,
-    }
-    print(json.dumps(tasks[task](*words_)))  # noqa: T201
-
-
-def _link(blob_dir: str, pool: str) -> int:
+def link(blob_dir: str, pool: str) -> int:
+    """Link all blobs in BLOB_DIR into POOL, which is not there yet; return how many."""
     copy = BlobCopy(Path(blob_dir), Path(pool), MAX_TID)
-    for _ in _paced(copy.run()):
+    for _ in paced(copy.run()):
         pass
+    flush_tree(Path(pool))
     return copy.linked + copy.copied
 
 
-def _link_missing(blob_dir: str, pool: str, until: str) -> int:
+def link_missing(blob_dir: str, pool: str, until: str) -> int:
+    """Link what is not in POOL of the blobs in BLOB_DIR up to transaction UNTIL, a number."""
     source_of = FilesystemHelper(blob_dir, "automatic")
-    pool_of = FilesystemHelper(pool, "automatic")
-    count = 0
-    for _, directory in _paced(source_of.listOIDs()):
+    links = NewLinks(Path(pool))
+    for _, directory in paced(source_of.listOIDs()):
         with suppress(FileNotFoundError):  # a pack removes it; the caller will see
             for blob in Path(directory).iterdir():
                 oid, tid = source_of.splitBlobFilename(str(blob))
                 if tid is not None and int.from_bytes(tid, "big") <= int(until):
-                    count += _linked(str(blob), Path(pool_of.getBlobFilename(oid, tid)))
-    return count
-
-
-def _list(pool: str, path: str) -> int:
-    dropped = []
-    for directory, _, names in _paced(os.walk(pool)):
-        dropped += [
-            f"{directory}/{name}"
-            for name in names
-            if name.endswith(".blob") and os.lstat(f"{directory}/{name}").st_nlink == 1
-        ]
-    Path(path).write_text(json.dumps([os.path.relpath(each, pool) for each in dropped]))
-    return len(dropped)
-
-
-def _drop(pool: str, path: str) -> int:
-    names = json.loads(Path(path).read_text())
-    for name in _paced(names):
-        Path(pool, name).unlink(missing_ok=True)
-    write_durably(Path(path), NOTHING)
-    return len(names)
+                    links.take(str(blob), oid, tid)
+    links.flush()
+    return links.count

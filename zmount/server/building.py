@@ -27,7 +27,9 @@ from zmount.server.freezing import (
     freeze_storage,
     last_transaction,
 )
-from zmount.server.generations import Generation, Generations, Meta, remove
+from zmount.server.generation import Generation, Meta, remove
+from zmount.server.generations import Generations
+from zmount.server.new_links import make_blob_directory
 from zmount.server.settings import MODES, StageSettings
 
 ATTEMPTS = 3  # where packs put another file in place meanwhile
@@ -114,8 +116,15 @@ class Builder:
                 has_blobs=has_blobs,
             )
         )
+        self._make_changes(new)
         generation = self.generations.complete(new)
         return Built(generation=generation, moment=moment, blobs_taken=taken, why_copied=why_copied)
+
+    def _make_changes(self, new: Generation) -> None:
+        """Make what staging will write to, empty, so that the disk has it."""
+        new.changes.touch()
+        if self.settings.blob_dir is not None:
+            make_blob_directory(new.changes_blobs)
 
     @property
     def path(self) -> Path:

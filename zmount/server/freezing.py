@@ -28,7 +28,7 @@ from zmount.filestorage.index_check import judge
 from zmount.filestorage.index_content import content_of
 from zmount.filestorage.source import batches, committed_end, last_end, last_tid, open_source
 from zmount.server.copying import copy_storage
-from zmount.server.generations import Generation
+from zmount.server.generation import Generation
 
 
 class SwapRefused(StorageError):  # type: ignore[misc]

@@ -13,6 +13,7 @@
         served                            it has been the current one
 
     GENERATIONS/plain.json                since an undo has put the plain file back
+    GENERATIONS/broken.json               clients saw that the stage is broken
 
 Before the first swap there is no ``current``, and the stage is its plain file; after
 an undo of the first swap it is that again, and ``current`` names ``plain``. What is
@@ -23,119 +24,15 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-
-from ZODB.POSException import StorageError
 
 from zmount.filestorage.index import sync_directory
 from zmount.filestorage.pack_files import read_json, write_durably
+from zmount.server.generation import GONE, NAME, NEW, PLAIN, BrokenGeneration, Generation, remove
 
-NAME = re.compile(r"gen-(\d{6})")
-PLAIN = 0  # the number of the plain file that was there before the first swap
 PLAIN_NAME = "plain"  # what "current" names then
-NEW, GONE = ".new", ".gone"
-
-
-class BrokenGeneration(StorageError):  # type: ignore[misc]
-    """A generation's directory, or what names it, is not what a swap put there."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Meta:
-    """What a generation is.
-
-    ``mode`` is "link" or "copy"; ``source`` names production. Its transaction
-    ``base_tid`` is the last one that counts, and ends at byte ``base_end``.
-    ``floor`` is the tid of the swap: newer than what any client had seen before.
-    ``first_oid``: objects that staging creates begin here. ``packed`` is the
-    time of the last pack of the changes. Tids and oids are in hexadecimal, empty
-    where there is none; ``swapped_at`` counts seconds since 1970. ``before`` is
-    the number of what was current before it. ``has_blobs``: the common directory
-    of blobs has all that the base needs.
-    """
-
-    mode: str
-    source: str
-    base_tid: str
-    base_end: int
-    base_inode: int
-    floor: str = ""
-    first_oid: str = ""
-    packed: str = ""
-    swapped_at: float = 0.0
-    before: int = PLAIN
-    has_blobs: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Generation:
-    """One generation's directory."""
-
-    path: Path
-
-    @property
-    def number(self) -> int:
-        """They count up, and are never used again."""
-        found = NAME.match(self.path.name)
-        assert found is not None  # Generations makes no others
-        return int(found[1])
-
-    @property
-    def base(self) -> Path:
-        """Production's data file at a moment."""
-        return self.path / "base.fs"
-
-    @property
-    def changes(self) -> Path:
-        """The data file of what was changed since."""
-        return self.path / "changes.fs"
-
-    @property
-    def changes_blobs(self) -> Path:
-        """Its blobs."""
-        return self.path / "changes-blobs"
-
-    @property
-    def dropped_blobs(self) -> Path:
-        """JSON: the blobs in the common directory that only older generations need."""
-        return self.path / "dropped-blobs"
-
-    @property
-    def meta(self) -> Meta:
-        """What it is.
-
-        :raises OSError, ValueError, TypeError: it has no right meta.json
-        """
-        return Meta(**json.loads((self.path / "meta.json").read_text()))
-
-    @property
-    def known_meta(self) -> Meta | None:
-        """What it is; None: that cannot be read."""
-        try:
-            return self.meta
-        except (OSError, ValueError, TypeError):
-            return None
-
-    def write_meta(self, meta: Meta) -> None:
-        """Replace what it is, on the disk."""
-        write_durably(self.path / "meta.json", json.dumps(asdict(meta), indent=1))
-
-    def note_pack(self, tid: bytes) -> None:
-        """Note the time of a pack of the changes."""
-        self.write_meta(replace(self.meta, packed=tid.hex()))
-
-    @property
-    def was_served(self) -> bool:
-        """Whether it is or has been the current one."""
-        return (self.path / "served").exists()
-
-    def note_served(self) -> None:
-        """Note that it is the current one."""
-        (self.path / "served").touch()
 
 
 class Generations:
@@ -155,12 +52,19 @@ class Generations:
         """The floor of the plain file, if it came back after a swap."""
         return self.path / "plain.json"
 
-    def note_plain(self, floor: bytes, first_oid: bytes) -> None:
+    def note_plain(self, floor: bytes, first_oid: bytes, before: int) -> None:
         """Note on the disk what is so when the plain file comes back: see Meta."""
-        current = self.current
-        before = PLAIN if current is None else current.number
         noted = {"floor": floor.hex(), "first_oid": first_oid.hex(), "before": before}
         write_durably(self.plain_note, json.dumps(noted))
+
+    def note_broken(self, floor: bytes) -> None:
+        """Note on the disk that clients saw FLOOR while the stage was broken."""
+        write_durably(self.path / "broken.json", json.dumps({"floor": floor.hex()}))
+
+    @property
+    def broken_floor(self) -> str:
+        """What clients have seen while the stage was broken; empty: it never was."""
+        return str(read_json(self.path / "broken.json").get("floor", ""))
 
     @property
     def plain_floor(self) -> str:
@@ -188,35 +92,83 @@ class Generations:
 
         :raises BrokenGeneration: nothing says which, or what does is wrong
         """
-        try:
-            name = str(self.current_link.readlink())
-        except FileNotFoundError:
+        name = self.link
+        if name is None:
+            if os.path.lexists(self.current_link):
+                raise BrokenGeneration(f"{self.current_link}: this is not a symbolic link")
             self._must_be_unswapped()
             return None
-        except OSError:
-            raise BrokenGeneration(f"{self.current_link}: this is not a symbolic link") from None
         if name == PLAIN_NAME:
+            if self.plain_note.exists() and not self.plain_floor:
+                raise BrokenGeneration(f"{self.plain_note}: it is damaged")
             return None
-        one = Generation(self.path / name)
-        if not NAME.fullmatch(name) or not one.path.is_dir():
+        one = self._named(name)
+        if one is None:
             raise BrokenGeneration(
                 f"{self.current_link}: it names {name}, which is not there; {self._choice}"
             )
         return one
 
+    @property
+    def link(self) -> str | None:
+        """What ``current`` names; None: it is no symbolic link, or not there."""
+        try:
+            return str(self.current_link.readlink())
+        except PermissionError:
+            raise
+        except OSError:
+            return None
+
+    def _named(self, name: str | None) -> Generation | None:
+        if name is None or not NAME.fullmatch(name) or not (self.path / name).is_dir():
+            return None
+        return Generation(self.path / name)
+
+    def latest(self) -> tuple[Generation, ...]:
+        """Return all, the one that was current last first.
+
+        One that is damaged was so until what came after it. Where that is not known
+        either, the number decides, which only an undo makes wrong.
+        """
+        until: dict[int, str] = {}
+        floor = ""
+        for one in self.all():
+            floor = max(floor, one.known_floor)
+            until[one.number] = max(until.get(one.number, ""), one.known_floor or floor)
+            meta = one.known_meta
+            if meta is not None and meta.before != PLAIN:
+                until[meta.before] = max(until.get(meta.before, ""), meta.floor)
+        now = self._named(self.link)
+        return tuple(
+            sorted(
+                self.all(),
+                key=lambda one: (one == now, until[one.number], one.number),
+                reverse=True,
+            )
+        )
+
+    @property
+    def presumed(self) -> Generation | None:
+        """What is most likely current where that cannot be known; None: the plain file."""
+        served = (one for one in self.latest() if one.was_served)
+        return None if self.link == PLAIN_NAME else next(served, None)
+
     def _must_be_unswapped(self) -> None:
         """Check that no generation has been current yet."""
-        served = [one.path.name for one in self.all() if one.was_served]
+        served = self._served()
         if served:
             raise BrokenGeneration(
                 f"{self.current_link}: it is missing, though {served[-1]} was current; "
                 + self._choice
             )
 
+    def _served(self) -> list[str]:
+        return [one.path.name for one in self.all() if one.was_served]
+
     @property
     def _choice(self) -> str:
-        names = [one.path.name for one in reversed(self.all()) if one.was_served]
-        return f"make it a symbolic link to one of {', '.join((*names, PLAIN_NAME))}"
+        names = (*reversed(self._served()), PLAIN_NAME)
+        return f"make it a symbolic link to one of {', '.join(names)}"
 
     def all(self) -> tuple[Generation, ...]:
         """Return the complete ones, the oldest first."""
@@ -243,6 +195,8 @@ class Generations:
     def begin(self) -> Generation:
         """Make the directory of a new one, which is incomplete until :meth:`complete`."""
         numbers = [Generation(path).number for path in self._directories()]
+        if NAME.fullmatch(self.link or ""):  # it may be there again some day
+            numbers.append(Generation(self.path / str(self.link)).number)
         number = 1 + max(numbers, default=PLAIN)
         path = self.path / f"gen-{number:06d}{NEW}"
         path.mkdir()
@@ -259,34 +213,52 @@ class Generations:
         sync_directory(self.path)
         return Generation(path)
 
-    def make_current(self, one: Generation | None) -> None:
+    def make_current(self, one: Generation | None) -> str | None:
         """Let ONE be the current one from now on; None: the plain file.
 
-        After an OSError the one before is it.
+        Return what :meth:`take_back` is to take back. What bears the link's name and
+        is none is kept, by another name. After an OSError the one before is it.
         """
-        earlier = self.current
+        link = self.link
+        if link is None and not self._served():
+            link = PLAIN_NAME
+        earlier = self._named(link)
         if earlier is not None and not earlier.was_served:
             earlier.note_served()
         try:
-            self._point_to(one)
+            self._set_foreign_aside()
+            self._point_to(PLAIN_NAME if one is None else one.path.name)
             sync_directory(self.path)
         except OSError:
-            self.take_back(earlier)
+            self.take_back(link)
             raise
         if one is not None:
             with suppress(OSError):  # the next one to open it, or to leave it, does it
                 one.note_served()
+        return link
 
-    def take_back(self, earlier: Generation | None) -> None:
-        """Let EARLIER be the current one again, which nobody knows was not so meanwhile."""
-        self._point_to(earlier)
+    def take_back(self, link: str | None) -> None:
+        """Let ``current`` name LINK again, which nobody knows was not so meanwhile."""
+        if link is None:
+            self.current_link.unlink(missing_ok=True)
+        else:
+            self._point_to(link)
         with suppress(OSError):
             sync_directory(self.path)
 
-    def _point_to(self, one: Generation | None) -> None:
+    def _set_foreign_aside(self) -> None:
+        """Let what bears the name of the link, and is none, have another one."""
+        if self.link is not None or not os.path.lexists(self.current_link):
+            return
+        number = 1
+        while os.path.lexists(aside := self.path / f"current.foreign-{number}"):
+            number += 1
+        self.current_link.rename(aside)
+
+    def _point_to(self, name: str) -> None:
         beside = self.path / f"current{NEW}"
         beside.unlink(missing_ok=True)
-        beside.symlink_to(PLAIN_NAME if one is None else one.path.name)
+        beside.symlink_to(name)
         beside.rename(self.current_link)
 
     def remove_leftovers(self) -> tuple[str, ...]:
@@ -306,33 +278,24 @@ class Generations:
             (self.path / name).unlink(missing_ok=True)
         return tuple(path.name for path in found)
 
+    @property
+    def is_sound(self) -> bool:
+        """Whether it can be known which one is current."""
+        try:
+            self.current  # noqa: B018
+        except BrokenGeneration:
+            return False
+        return True
+
+    def gone(self) -> tuple[Path, ...]:
+        """Return what is being removed."""
+        return tuple(path for path in self._directories() if path.name.endswith(GONE))
+
     def outdated(self, keep: int) -> tuple[Generation, ...]:
-        """Return those that go: all but the current one and the KEEP that were so last."""
+        """Return those that go: all but the current one and the KEEP that were so last.
+
+        What has something in it that is not ours stays.
+        """
         current = self.current
-        others = [one for one in self.all() if current is None or one.number != current.number]
-        others.sort(key=lambda one: (one.known_meta.floor if one.known_meta else "", one.number))
-        return tuple(others[: max(0, len(others) - keep)])
-
-
-def remove(path: Path) -> None:
-    """Remove a generation's directory; one that is not complete bears another name."""
-    if not path.name.endswith((NEW, GONE)):
-        gone = path.with_name(path.name + GONE)
-        path.rename(gone)
-        path = gone
-    shutil.rmtree(path)
-
-
-def pinned_bytes(one: Generation) -> int:
-    """Return how many bytes of the disk would be free without this generation.
-
-    Its base counts only where production has another file by now.
-    """
-    total = 0
-    for directory, _, names in os.walk(one.path):
-        for name in names:
-            with suppress(FileNotFoundError):  # it is being removed
-                found = Path(directory, name).stat()
-                if found.st_nlink == 1:
-                    total += found.st_blocks * 512
-    return total
+        others = [one for one in self.latest() if one != current]
+        return tuple(one for one in others[keep:] if not one.foreign_names())

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import logging
 import time
+from collections import deque
+from contextlib import ExitStack
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from ZODB.POSException import StorageError
 from ZODB.utils import u64, z64
 
+from zmount.filestorage.source import open_source, start_before
+from zmount.filestorage.transactions import Transaction, oids_of, transactions
 from zmount.server.building import Built
 from zmount.server.control import Answer, ControlSocket
 from zmount.server.freezing import SwapRefused
-from zmount.server.generations import Generation, pinned_bytes
+from zmount.server.generation import Generation, pinned_bytes
 from zmount.server.settings import StageSettings
 from zmount.server.stage import StageStorage
 
@@ -88,42 +93,74 @@ class ServedStage(StageStorage):
     def facts(self) -> dict[str, Any]:
         """Return what the stage is now, as an object of JSON."""
         current = self.generation
+        meta = None if current is None else current.known_meta
         return {
             "storage": self.__name__,
             "generation": 0 if current is None else current.number,
+            **({} if meta is None else asdict(meta)),
             "floor": self.floor.hex(),
-            **({} if current is None else asdict(current.meta)),
+            "broken": self.broken,
             "kept": [_kept(one) for one in self.generations.all() if one != current],
         }
 
     def changes(self) -> dict[str, Any]:
         """Return what was changed over production's moment: counts, and the last transactions.
 
-        After an undo that is also what had been changed before it. The plain file
-        counts as a whole.
+        After an undo that is also what had been changed before it. Of the plain file
+        nobody knows that: it counts as a whole, and its transactions are not counted
+        (None), or all of it would have to be read.
         """
+        if self.broken:
+            return {"changed_objects": None, "changed_transactions": None, "last_changes": []}
+        if self.generation is None:
+            return self._last_of_plain()
         oids: set[bytes] = set()
-        transactions = []
-        base = getattr(self._content, "base", None)
-        start = None if base is None else _next(base.lastTransaction())
-        for transaction in self._content.iterator(start):
+        found = []
+        for transaction in self._content.iterator(_next(self._content.base.lastTransaction())):
             changed = {record.oid for record in transaction}
             if not changed:
                 continue  # the mark of a swap
             oids |= changed
-            transactions.append(
-                {
-                    "tid": transaction.tid.hex(),
-                    "user": transaction.user.decode(errors="replace"),
-                    "description": transaction.description.decode(errors="replace"),
-                    "objects": len(changed),
-                }
-            )
+            user = transaction.user.decode(errors="replace")
+            description = transaction.description.decode(errors="replace")
+            found.append(_change(transaction.tid, user, description, len(changed)))
         return {
             "changed_objects": len(oids),
-            "changed_transactions": len(transactions),
-            "last_changes": transactions[-MOST_CHANGES:],
+            "changed_transactions": len(found),
+            "last_changes": found[-MOST_CHANGES:],
         }
+
+    def _last_of_plain(self) -> dict[str, Any]:
+        with self._read() as content:
+            changes = [
+                _change(one.tid, one.user, one.description, len(oids))
+                for one, oids in _last_transactions(content)
+                if oids
+            ]
+            return {
+                "changed_objects": len(content),
+                "changed_transactions": None,
+                "last_changes": changes,
+            }
+
+
+def _last_transactions(storage: Any) -> list[tuple[Transaction, frozenset[bytes]]]:
+    """Return the last transactions of a FileStorage, and the oids in each, the last one last."""
+    with ExitStack() as stack:
+        with storage._lock:  # a pack puts another file in place
+            end = storage._pos
+            source = stack.enter_context(open_source(Path(storage._file_name), end))
+        found: deque[tuple[Transaction, frozenset[bytes]]] = deque()
+        start = start_before(source, end)
+        while start is not None and len(found) < MOST_CHANGES:
+            (one,) = transactions(source, start, end)
+            found.appendleft((one, oids_of(source, one)))
+            start, end = start_before(source, start), start
+        return list(found)
+
+
+def _change(tid: bytes, user: str, description: str, objects: int) -> dict[str, Any]:
+    return {"tid": tid.hex(), "user": user, "description": description, "objects": objects}
 
 
 def unchanged_since(request: dict[str, Any]) -> bytes:

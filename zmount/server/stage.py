@@ -21,9 +21,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -34,16 +33,19 @@ from ZODB.POSException import ReadConflictError, StorageError
 from ZODB.TimeStamp import TimeStamp
 from ZODB.utils import p64, u64, z64
 
-from zmount.server.blob_pool import clean_up
+from zmount.server.broken import DAMAGES, OID_RANGE, BrokenContent
 from zmount.server.building import Builder, Built
-from zmount.server.content import OID_RANGE, open_content
+from zmount.server.cleaning import clean_up
+from zmount.server.content import floor_of, open_content, open_earlier
 from zmount.server.freezing import SwapRefused
 from zmount.server.gate import Gate
-from zmount.server.generations import PLAIN, BrokenGeneration, Generation, Generations, remove
+from zmount.server.generation import PLAIN, Generation, remove
+from zmount.server.generations import Generations
+from zmount.server.readers import Readers
 from zmount.server.settings import StageSettings
+from zmount.server.turns import PACKED, Taken, Turns
 from zmount.server.zeo_guards import guard
 
-STILL_READING_S = 30.0  # so long a log of transactions that is being read keeps a content open
 # what is answered by the content, whichever that is
 DELEGATED = (
     "checkCurrentSerialInTransaction cleanup copyTransactionsFrom deleteObject getTid history "
@@ -69,11 +71,9 @@ class StageStorage:
         self._lock_file = LockFile(str(self.generations.lock))
         self._db: Any = None
         self._resolver: Any = None
-        self._busy = threading.Lock()
-        self._doing = ""  # why it is busy
+        self._turns = Turns()
         self._unchanged_since = z64
-        self._readers = threading.Condition()
-        self._reading: Counter[int] = Counter()  # by the content's id
+        self._readers = Readers()
         self._is_closed = False
         self.switched_at = self.loop_blocked_s = 0.0  # of the last swap, in seconds
         try:
@@ -83,17 +83,31 @@ class StageStorage:
             raise
 
     def _open(self) -> None:
-        for name in self.generations.remove_leftovers():
-            log.warning("%s: removed %s, which a swap left half done", self.__name__, name)
-        self.generation = self.generations.current
-        self._content = open_content(self.settings, self.generations, self.generation)
-        self.floor = self._floor_of(self.generation)
+        try:
+            for name in self.generations.remove_leftovers():
+                log.warning("%s: removed %s, which a swap left half done", self.__name__, name)
+            self.generation = self.generations.current
+            self._content = open_content(self.settings, self.generations, self.generation)
+            self.floor = floor_of(self.generations, self.generation)
+        except DAMAGES as why:
+            self._open_broken(f"{why}")
         zope.interface.directlyProvides(self, zope.interface.providedBy(self._content))
 
-    def _floor_of(self, generation: Generation | None) -> bytes:
-        if generation is None:
-            return bytes.fromhex(self.generations.plain_floor) or z64
-        return bytes.fromhex(generation.meta.floor) or z64
+    def _open_broken(self, why: str) -> None:
+        """Answer with an error from now on; what other storages the server has, it serves."""
+        self.generation = self.generations.presumed
+        self._content = BrokenContent(self.settings, self.generations, why)
+        self.floor = self._content.floor
+        log.critical("%s", self._content.said)
+        try:
+            self.generations.note_broken(self.floor)
+        except OSError as error:
+            log.critical("%s: %s", self.__name__, error)
+
+    @property
+    def broken(self) -> str:
+        """What is damaged; empty: nothing."""
+        return getattr(self._content, "why", "")
 
     def close(self) -> None:
         """Close the content; a swap that is going on fails."""
@@ -108,7 +122,7 @@ class StageStorage:
 
         It would see some objects as they were before, and some as they are now.
         """
-        if tid <= self.floor and self.floor != z64:
+        if tid <= self.floor and self.floor != z64 and not self.broken:
             raise ReadConflictError(
                 "the content of this storage was replaced", oid=oid, serials=(self.floor, tid)
             )
@@ -142,8 +156,7 @@ class StageStorage:
 
         A swap that is going on is waited for.
         """
-        with self._busy:
-            self._doing = "packed"
+        with self._turns.turn(PACKED):
             self._content.pack(t, referencesf)
 
     def undoLog(self, *args: Any, **options: Any) -> Any:
@@ -156,18 +169,9 @@ class StageStorage:
         with self._read() as content:
             return content.undoInfo(*args, **options)
 
-    @contextmanager
-    def _read(self) -> Iterator[Any]:
+    def _read(self) -> AbstractContextManager[Any]:
         """Yield the content, which stays open; a ZEO server calls this from other threads."""
-        with self._readers:
-            content = self._content
-            self._reading[id(content)] += 1
-        try:
-            yield content
-        finally:
-            with self._readers:
-                self._reading[id(content)] -= 1
-                self._readers.notify_all()
+        return self._readers.reading(lambda: self._content)
 
     def getSize(self) -> int:
         """Return the bytes of the data files."""
@@ -251,27 +255,27 @@ class StageStorage:
         :raises SwapRefused: there is none any more
         """
         with self._alone("swapped back", unchanged_since):
-            if self.generation is None and not self.generations.plain_floor:
+            if self.generation is None and not self.generations.plain_floor and not self.broken:
                 raise SwapRefused(f"{self.__name__}: it was never swapped")
-            previous = self.generations.previous()
-            if previous is None and not self.settings.path.exists():
-                raise SwapRefused(f"{self.settings.path}: it is not there any more")
-            self._switch(previous, open_content(self.settings, self.generations, previous))
+            previous, content = open_earlier(
+                self.settings, self.generations, is_broken=bool(self.broken)
+            )
+            self._switch(previous, content)
         return previous
 
     @contextmanager
     def _alone(self, doing: str, unchanged_since: bytes) -> Iterator[None]:
-        is_short = self._doing in ("packed", "cleaned up")
-        patience_s = self.settings.drain_timeout_s if is_short else 0
-        if not self._busy.acquire(timeout=patience_s):
-            raise SwapRefused(f"{self.__name__}: it is being {self._doing}; try again after that")
         try:
-            self._doing, self._unchanged_since = doing, unchanged_since
-            if self._db is not None and not hasattr(self._db, "server"):
-                raise SwapRefused(f"{self.__name__}: only a ZEO server can swap it")
-            yield
-        finally:
-            self._busy.release()
+            with self._turns.turn(doing, self.settings.drain_timeout_s):
+                # nobody writes to what is broken
+                self._unchanged_since = z64 if self.broken else unchanged_since
+                if self._db is not None and not hasattr(self._db, "server"):
+                    raise SwapRefused(f"{self.__name__}: only a ZEO server can swap it")
+                yield
+        except Taken as what:
+            raise SwapRefused(
+                f"{self.__name__}: it is being {what}; try again after that"
+            ) from None
 
     def _production(self) -> Any:
         """Return production's storage, where this server serves it, too."""
@@ -290,9 +294,7 @@ class StageStorage:
             if self._content is not content:
                 content.close()
             raise
-        with self._readers:
-            self._readers.wait_for(lambda: not self._reading[id(before)], STILL_READING_S)
-            del self._reading[id(before)]
+        self._readers.wait_for_end(before)
         before.close()
 
     def _switch_at_gate(self, generation: Generation | None, content: Any) -> None:
@@ -309,14 +311,13 @@ class StageStorage:
     ) -> None:
         """Switch on the disk, then here; if the second fails, neither."""
         floor = self._prepare(generation, content)
-        earlier = self.generation
 
         def take() -> None:
-            with self._readers:
+            with self._readers.none_begins():
                 self._content, self.generation, self.floor = content, generation, floor
 
         self._must_be_open()
-        self.generations.make_current(generation)
+        earlier = self.generations.make_current(generation)
         try:
             at_once(take)
         except BaseException:
@@ -339,15 +340,16 @@ class StageStorage:
         storages = (self._content, content, self._production())
         top = max(u64(getattr(each, "_oid", z64)) for each in storages)
         first_oid = p64((top >> OID_RANGE) + 1 << OID_RANGE)
+        before = PLAIN if self.generation is None else self.generation.number
         if generation is None:
-            self.generations.note_plain(floor, first_oid)
+            self.generations.note_plain(floor, first_oid, before)
         else:
             meta = replace(
                 generation.meta,
                 floor=floor.hex(),
                 first_oid=first_oid.hex(),
                 swapped_at=now,
-                before=PLAIN if self.generation is None else self.generation.number,
+                before=before,
             )
             generation.write_meta(meta)
             content.raise_floor(floor)
@@ -365,20 +367,22 @@ class StageStorage:
     def _give_up(self, generation: Generation) -> None:
         """Remove a generation that did not become current."""
         try:
-            if not self._is_closed and self.generations.current != generation:
+            if not self._is_closed and self.generations.link != generation.path.name:
                 remove(generation.path)
-        except (OSError, BrokenGeneration):
+        except OSError:
             log.exception("%s: %s stays until the next start", self.__name__, generation.path)
 
     def _clean_up(self) -> None:
         """Remove what is not kept any more; a failure is told in the log, and tried again."""
-        with self._busy:
-            self._doing = "cleaned up"
-            try:
-                clean_up(self.generations, self.settings.keep, self._content)
-            except (OSError, StorageError, ValueError):
-                if not self._is_closed:
-                    log.exception("%s: what is not needed any more stays", self.__name__)
+        self._turns.clean_up(self._clean_up_in_turn)
+
+    def _clean_up_in_turn(self, give_way: Callable[[], None]) -> None:
+        try:
+            if not self._is_closed:
+                clean_up(self.generations, self.settings.keep, self._content, give_way)
+        except (OSError, StorageError, ValueError):
+            if not self._is_closed:
+                log.exception("%s: what is not needed any more stays", self.__name__)
 
 
 def _delegated(name: str) -> Any:

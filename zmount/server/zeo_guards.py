@@ -7,6 +7,8 @@ from typing import Any, Protocol
 from ZEO.asyncio.server import ServerProtocol
 from ZODB.utils import z64
 
+from zmount.server.broken import BrokenStage
+
 
 class HasFloor(Protocol):
     """A storage whose content was replaced by a transaction, its floor."""
@@ -20,6 +22,7 @@ def guard(server: Any) -> None:
         server.zmount_guarded = True
         _guard_invalidations(server)
         _guard_locks()
+        _guard_log()
 
 
 def _guard_invalidations(server: Any) -> None:
@@ -57,3 +60,9 @@ def _guard_locks() -> None:
 
     close.zmount_guarded = True  # type: ignore[attr-defined]
     ServerProtocol.close = close
+
+
+def _guard_log() -> None:
+    """Let the log not be filled with what clients of a broken stage are told each time."""
+    if BrokenStage not in ServerProtocol.unlogged_exception_types:
+        ServerProtocol.unlogged_exception_types += (BrokenStage,)
