@@ -108,7 +108,7 @@ class Storages:
             role=wanted.role,
             site=wanted.site,
             options=self._options(section) if backend is None else Options(),
-            pack=self._pack(section),
+            pack=self._pack(section, wanted.role),
             backend=backend,
             imports=self.said.imports if backend is not None else (),
             may_refer=self._may_refer(section, wanted.role),
@@ -161,8 +161,10 @@ class Storages:
             return options
         return Options((*options.items_, ("packer", (packer,))))
 
-    def _pack(self, section: Any) -> PackPolicy:
-        days = (section.pack_days if section is not None else None) or self.said.top.pack_days
+    def _pack(self, section: Any, role: Role) -> PackPolicy:
+        said = section.pack_days if section is not None else None
+        # nobody goes back to what was in a session an hour ago
+        days = said or ("0" if role == "session" else self.said.top.pack_days)
         return PackPolicy(
             days=float(days) if days else PackPolicy().days,
             gc=is_on(section.pack_gc if section is not None else None, default=True),
