@@ -27,8 +27,10 @@ from zmount.effects.process_table import (
 from zmount.effects.stage_files import stage_blobs, stage_state
 from zmount.errors import ProcessFailed, StorageUnreadable
 from zmount.operations.local_processes import LocalProcesses
-from zmount.operations.process_names import named_processes
+from zmount.operations.offline_facts import known_offline
+from zmount.operations.process_names import named_processes, noun_name
 from zmount.operations.stage_facts import stage_facts, stage_text
+from zmount.plan.offline import Offline
 from zmount.topology.hosts import Host
 from zmount.topology.processes import Process
 from zmount.topology.storages import Storage
@@ -101,13 +103,17 @@ class StorageStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """What runs on a host, and its storages; all of it unless ``is_part``."""
+    """What runs on a host, and its storages; all of it unless ``is_part``.
+
+    ``offline`` are mount points of its instances that somebody took off-line.
+    """
 
     host: Host
     is_part: bool
     processes: tuple[ProcessStatus, ...]
     elsewhere: tuple[NeededElsewhere, ...]
     storages: tuple[StorageStatus, ...]
+    offline: tuple[Offline, ...] = ()
 
     @property
     def is_well(self) -> bool:
@@ -139,7 +145,13 @@ def status(topology: Topology, host: Host, names: Iterable[str] = ()) -> Status:
         processes=seen,
         elsewhere=_needed_elsewhere(local, chosen),
         storages=_storages(topology, host, seen),
+        offline=_offline(host, chosen),
     )
+
+
+def _offline(host: Host, chosen: Iterable[Process]) -> tuple[Offline, ...]:
+    names = {noun_name(process) for process in chosen}
+    return tuple(each for each in known_offline([host]) if each.instance in names)
 
 
 def _as_far_as_told(process: Process, local: LocalProcesses) -> ProcessStatus:
