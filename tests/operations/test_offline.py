@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -146,3 +147,16 @@ def test_it_is_said_since_when_and_why(zopes: Deployment) -> None:
     (one,) = remembered(zopes)
     assert (one["instance"], one["path"], one["site"]) == ("pub", OFFLINE, "x.org")
     assert (one["storage"], one["reason"]) == ("pub/x.org", "it never ends")
+
+
+def test_show_and_status_say_since_when_and_why(zopes: Deployment) -> None:
+    take_offline(zopes, "--reason", "it never ends")
+    (one,) = remembered(zopes)
+
+    for command in (["show"], ["status", "pub"]):
+        said = zopes.zmount(*command).stdout
+        assert f"pub /home/x.org (pub/x.org) is off-line since {one['since']}" in said, command
+        assert "it never ends" in said
+    shown = json.loads(zopes.zmount("show", "x.org", "--json").stdout)
+    assert shown["sites"][0]["offline"] == [one]
+    assert json.loads(zopes.zmount("status", "--json").stdout)["offline"] == [one]

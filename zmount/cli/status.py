@@ -46,10 +46,17 @@ def status(ctx: click.Context, names: tuple[str, ...]) -> None:
 
 def _tables(seen: Status) -> Group | str:
     from rich.console import Group
+    from rich.text import Text
+
+    from zmount.operations.offline_facts import offline_lines
 
     if not seen.processes:
         return f"host {seen.host.name} has no ZEO server and no instance"
-    return Group(_process_table(seen), "", _storage_table(seen.storages))
+    listing: list[Any] = [_process_table(seen), "", _storage_table(seen.storages)]
+    if seen.offline:
+        lines = [Text(line, style="red") for line in offline_lines(seen.offline)]
+        listing += ["", *lines]
+    return Group(*listing)
 
 
 def _process_table(seen: Status) -> Table:
@@ -153,6 +160,7 @@ def _facts(seen: Status) -> dict[str, Any]:
             for needed in seen.elsewhere
         ],
         "storages": [_storage_facts(one) for one in seen.storages],
+        "offline": [each.as_json() for each in seen.offline],
     }
 
 

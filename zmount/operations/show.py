@@ -2,7 +2,7 @@
 
 1. narrow: the part of one host, if one was named.
 2. find:   the nouns of the name, if one was given; of storages of this machine
-           also the last pack, and what a site's staging shows.
+           also the last pack, what a site's staging shows, and what is off-line.
 3. render: a listing for people, plain values for JSON.
 """
 
@@ -14,6 +14,7 @@ from rich.console import Group, RenderableType
 
 from zmount.effects.history import history_file, last_record
 from zmount.errors import UnknownName
+from zmount.operations.offline_facts import known_offline, offline_facts, offline_lines
 from zmount.operations.stage_facts import stage_facts, stage_text
 from zmount.render.facts import (
     Facts,
@@ -63,9 +64,12 @@ def show(topology: Topology, name: str | None = None, *, host: str | None = None
 def _all(topology: Topology) -> Shown:
     """Return all of TOPOLOGY, and what the staging of each site shows."""
     facts, shows = topology_facts(topology), {}
+    out = known_offline(topology.hosts)
     for site, of_site in zip(topology.sites, facts["sites"], strict=True):
         of_site["staging_shows"] = stage_facts(site.staging)
-        shows[site.name] = stage_text(site.staging)
+        of_site["offline"] = offline_facts(out, site=site.name)
+        lines = offline_lines(each for each in out if each.site == site.name)
+        shows[site.name] = "; ".join(line for line in (stage_text(site.staging), *lines) if line)
     return Shown(text=tree(topology, shows), facts=facts)
 
 
@@ -74,6 +78,7 @@ def find(topology: Topology, name: str) -> dict[str, list[Facts]]:
 
     :raises UnknownName: with the nearest names that exist
     """
+    out = known_offline(topology.hosts)
     found = {
         "hosts": [host_facts(noun, topology) for noun in topology.hosts if noun.name == name],
         "zeo_servers": [
@@ -81,11 +86,19 @@ def find(topology: Topology, name: str) -> dict[str, list[Facts]]:
         ],
         "storages": _storages(topology, name),
         "sites": [
-            {**site_facts(noun), "staging_shows": stage_facts(noun.staging)}
+            {
+                **site_facts(noun),
+                "staging_shows": stage_facts(noun.staging),
+                "offline": offline_facts(out, site=noun.name),
+            }
             for noun in topology.sites
             if noun.name == name
         ],
-        "instances": [instance_facts(noun) for noun in topology.instances if noun.name == name],
+        "instances": [
+            {**instance_facts(noun), "offline": offline_facts(out, instance=noun.name)}
+            for noun in topology.instances
+            if noun.name == name
+        ],
     }
     if not any(found.values()):
         names = dict.fromkeys(
