@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable
 from typing import Any
 
 from AccessControl import Unauthorized, getSecurityManager
@@ -24,6 +25,8 @@ from zmount.agent.requests import noted
 from zmount.agent.steps import carry_out
 
 TYPE = "application/json"
+
+Answer = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 class Alive(BrowserView):  # type: ignore[misc]
@@ -44,13 +47,16 @@ class Agent(BrowserView):  # type: ignore[misc]
         """Return the answer, JSON."""
         _must_be_manager(self.context)
         asked = self._asked()
-        answers = {"steps": self._steps, "look": self._look}
-        answer = answers.get(asked.get("do", ""))
+        answer = self._answers().get(asked.get("do", ""))
         if answer is None:
             raise BadRequest(f"zmount's agent does not know {asked.get('do')!r}")
         self.request.response.setHeader("Content-Type", TYPE)
         self.request.response.setHeader("Cache-Control", "no-store")
         return json.dumps(answer(asked))
+
+    def _answers(self) -> dict[str, Answer]:
+        """Return what may be asked for, and who answers."""
+        return {"steps": self._steps, "look": self._look}
 
     def _asked(self) -> dict[str, Any]:
         request = self.request

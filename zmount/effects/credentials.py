@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import stat
+from http.cookiejar import CookieJar
 
 from zmount.effects.administrator_file import administrator_file, known_password
 from zmount.effects.zope_http import ZopeClient
@@ -20,13 +21,17 @@ from zmount.topology.topology import Topology
 VARIABLE = "ZMOUNT_ADMINISTRATOR"
 
 
-def administrator_client(topology: Topology, host: Host, address: Address) -> ZopeClient:
+def administrator_client(
+    topology: Topology, host: Host, address: Address, *, cookies: CookieJar | None = None
+) -> ZopeClient:
     """Return a client of the instance at ADDRESS that is logged in as its administrator.
+
+    COOKIES are those of other clients that shall be the same browser.
 
     :raises AccessRefused: nobody said who that is, or others may read the password
     """
     name, password = _name_and_password(topology, host)
-    return ZopeClient(address, user=name, password=password)
+    return ZopeClient(address, user=name, password=password, cookies=cookies)
 
 
 def _name_and_password(topology: Topology, host: Host) -> tuple[str, str]:

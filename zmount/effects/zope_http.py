@@ -22,18 +22,41 @@ class _NotThere(ProcessFailed):
     """There is nothing at this path."""
 
 
+class OneBrowser(http.cookiejar.DefaultCookiePolicy):
+    """Sends a cookie to whatever address is asked: to a browser all replicas are one site."""
+
+    def domain_return_ok(self, domain: str, request: urllib.request.Request) -> bool:
+        """Let each domain's cookies be looked at."""
+        return True
+
+    def return_ok_domain(
+        self, cookie: http.cookiejar.Cookie, request: urllib.request.Request
+    ) -> bool:
+        """Let a cookie of another domain go along."""
+        return True
+
+
 class ZopeClient:
     """A browser of one instance, with its own cookies.
 
     USER and PASSWORD are sent with every request as HTTP basic authentication;
-    without them it is an anonymous visitor.
+    without them it is an anonymous visitor. With COOKIES those are its cookies.
     """
 
-    def __init__(self, address: Address, *, user: str = "", password: str = "") -> None:
+    def __init__(
+        self,
+        address: Address,
+        *,
+        user: str = "",
+        password: str = "",
+        cookies: http.cookiejar.CookieJar | None = None,
+    ) -> None:
+        if cookies is None:
+            cookies = http.cookiejar.CookieJar()
         self.base = f"http://{address}"
         self._opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}),  # never by way of a proxy: it is this machine
-            urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()),
+            urllib.request.HTTPCookieProcessor(cookies),
         )
         if user:
             token = base64.b64encode(f"{user}:{password}".encode()).decode()
@@ -65,14 +88,16 @@ class ZopeClient:
             return False
         return True
 
-    def ask_agent(self, do: str, *, timeout_s: float = 300, **values: Any) -> dict[str, Any]:
-        """Let zmount's agent in the instance DO something; return its answer.
+    def ask_agent(
+        self, do: str, *, timeout_s: float = 300, page: str = "zmount-agent", **values: Any
+    ) -> dict[str, Any]:
+        """Let zmount's agent in the instance DO something; return what its PAGE answers.
 
         :raises AccessRefused: the instance does not take us for a manager of its root
         :raises ProcessFailed: it has no agent, does not answer, or cannot do it
         """
         request = urllib.request.Request(
-            f"{self.base}/@@zmount-agent",
+            f"{self.base}/@@{page}",
             data=json.dumps({"do": do, **values}).encode(),
             headers={"Content-Type": "application/json"},
         )
