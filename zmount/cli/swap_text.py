@@ -89,6 +89,9 @@ def _caches(caches: tuple[ClientCache, ...]) -> Text:
 
 def _staging(plan: SwapPlan) -> Iterator[str]:
     state = plan.seen.state
+    if state.broken:
+        yield f"broken: {state.broken}"
+        return
     yield f"last written {tid_text(state.last_tid)}"
     if state.is_plain:
         yield "its own file" if any(state.floor) else "its own file, never swapped"
@@ -114,6 +117,8 @@ def _changes(changes: Changes) -> Text:
 
 
 def _content(kept: Kept) -> str:
+    if kept.generation and not any(kept.base_tid):
+        return "a content that is damaged"
     if not any(kept.base_tid):
         return "its own file from before the first swap"
     since = time_text(kept.swapped_at)
