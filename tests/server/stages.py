@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -51,7 +52,8 @@ STOCK = "ZODB.FileStorage.FileStorage:FileStorage.packer"
 class Server:
     """A ZEO server in DIRECTORY, whose path must be short: a socket is in it.
 
-    ``storages`` are the sections; ``zeo`` are more lines of its section.
+    ``storages`` are the sections; ``zeo`` are more lines of its section. With a ``port``
+    it listens there, on this host, and not on the socket.
     """
 
     directory: Path
@@ -59,11 +61,16 @@ class Server:
     zeo: str = ""
     name: str = "zeo"
     environment: dict[str, str] = field(default_factory=dict)
+    port: int = 0
     process: subprocess.Popen[bytes] | None = None
 
     @property
     def socket(self) -> Path:
         return self.directory / f"{self.name}.sock"
+
+    @property
+    def address(self) -> str | tuple[str, int]:
+        return ("127.0.0.1", self.port) if self.port else str(self.socket)
 
     @property
     def control(self) -> Path:
@@ -81,8 +88,8 @@ class Server:
         """Start its process; it may not answer yet."""
         conf = self.directory / f"{self.name}.conf"
         conf.write_text(
-            f"%import zmount.server\n<zeo>\n  address {self.socket}\n  {self.zeo}\n</zeo>\n"
-            + self.storages
+            f"%import zmount.server\n<zeo>\n  address {self.port or self.socket}\n"
+            f"  {self.zeo}\n</zeo>\n" + self.storages
         )
         self.socket.unlink(missing_ok=True)
         with (self.directory / f"{self.name}.log").open("ab") as log:
@@ -101,6 +108,9 @@ class Server:
     def _answers(self) -> bool:
         assert self.process is not None
         assert self.process.poll() is None, self.log
+        if self.port:
+            with socket.socket() as probe:
+                return probe.connect_ex(("127.0.0.1", self.port)) == 0
         return self.socket.exists()
 
     def stop(self, number: int = signal.SIGTERM) -> None:
@@ -143,7 +153,7 @@ class Client:
             "blob_dir": str(self.directory / f"blobs-{storage}-{id(self)}"),
             **options,
         }
-        self.storage = ClientStorage(str(server.socket), storage=storage, **options)
+        self.storage = ClientStorage(server.address, storage=storage, **options)
         self.db = DB(self.storage)
 
     def close(self) -> None:
@@ -252,12 +262,18 @@ class Stages:
         shutil.copytree(self.directory / "pub", self.directory / "stage", dirs_exist_ok=True)
 
     def server(
-        self, more: str = "", *, zeo: str = "", packer: str = OURS, start: bool = True
+        self,
+        more: str = "",
+        *,
+        zeo: str = "",
+        packer: str = OURS,
+        start: bool = True,
+        port: int = 0,
     ) -> Server:
         """A server of both; MORE are lines of the stage's section."""
         storages = FILESTORAGE.format(directory=self.directory, name="pub", packer=packer)
         storages += STAGE.format(directory=self.directory, source="pub", more=more)
-        return self.add(Server(self.directory, storages, zeo), start=start)
+        return self.add(Server(self.directory, storages, zeo, port=port), start=start)
 
     def stage_server(self, more: str = "", *, zeo: str = "") -> Server:
         """A server of the stage alone."""

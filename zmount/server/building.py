@@ -47,9 +47,26 @@ class Built:
     why_copied: str = ""
 
 
+def file_storage(production: Any) -> Any:
+    """Return the FileStorage of PRODUCTION, a storage in this process; None: there is none.
+
+    :raises SwapRefused: what is around it shows other records than are in the file
+    """
+    found = production
+    while found is not None and not isinstance(found, FileStorage):
+        inner = getattr(found, "base", None)
+        if inner is not None and found.loadBefore != inner.loadBefore:
+            raise SwapRefused(
+                f"production is in a {type(found).__name__}, which shows its clients other records "
+                "than are in its file; a stage would show those"
+            )
+        found = inner
+    return found
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Builder:
-    """``production`` is its storage in this process, None where there is none."""
+    """``production`` is its FileStorage in this process, None where there is none."""
 
     settings: StageSettings
     generations: Generations
@@ -129,13 +146,13 @@ class Builder:
     @property
     def path(self) -> Path:
         """Production's data file."""
-        if isinstance(self.production, FileStorage):
+        if self.production is not None:
             return Path(self.production._file_name)
         return self.settings.source_path
 
     @property
     def _blob_dir(self) -> Path | None:
-        if isinstance(self.production, FileStorage):
+        if self.production is not None:
             found = self.production.blob_dir
         else:
             found = self.settings.source_blob_dir
@@ -155,12 +172,12 @@ class Builder:
 
     def _linked(self, new: Generation) -> Moment:
         self.progress("freeze", 0, 0)
-        if isinstance(self.production, FileStorage):
+        if self.production is not None:
             return freeze_storage(self.production, new)
         return freeze_file(self.path, new)
 
     def _last_transaction(self) -> bytes:
-        if isinstance(self.production, FileStorage):
+        if self.production is not None:
             last: bytes = self.production.lastTransaction()
             return last
         return last_transaction(self.path)

@@ -34,7 +34,7 @@ from ZODB.TimeStamp import TimeStamp
 from ZODB.utils import p64, u64, z64
 
 from zmount.server.broken import DAMAGES, OID_RANGE, BrokenContent
-from zmount.server.building import Builder, Built
+from zmount.server.building import Builder, Built, file_storage
 from zmount.server.cleaning import clean_up
 from zmount.server.content import floor_of, open_content, open_earlier
 from zmount.server.freezing import SwapRefused
@@ -232,7 +232,7 @@ class StageStorage:
             builder = Builder(
                 settings=self.settings,
                 generations=self.generations,
-                production=self._production(),
+                production=file_storage(self._production()),
                 progress=progress,
             )
             built = builder.build(mode)
