@@ -15,7 +15,7 @@ from zope_files import in_file
 
 from zmount.effects.raw_folders import entry
 from zmount.effects.raw_records import RawDatabase
-from zmount.effects.raw_sessions import SessionContainer, object_count, session_container
+from zmount.effects.raw_sessions import SessionContainer, session_container
 from zmount.server.changes_file import ChangesFile
 
 PERIOD_S = 20
@@ -122,9 +122,9 @@ def test_objects_are_counted(data_fs):
     in_file(data_fs, container)
     database = RawDatabase(ChangesFile(str(data_fs), read_only=True), "pub/session")
 
-    assert object_count(database) > 30  # a tree for each slice
+    assert database.object_count() > 30  # a tree for each slice
     database.close()
-    assert object_count(RawDatabase(None, "none")) == 0
+    assert RawDatabase(None, "none").object_count() == 0
 
 
 class Gone:

@@ -48,6 +48,9 @@ class RawStorage(Protocol):
     def loadBefore(self, oid: bytes, tid: bytes) -> tuple[bytes, bytes, bytes | None] | None:
         """Return the newest record of OID that is older than TID."""
 
+    def __len__(self) -> int:
+        """Return how many objects it holds."""
+
     def close(self) -> None:
         """Give back what the storage holds of the machine."""
 
@@ -172,6 +175,10 @@ class RawDatabase:
     def storage(self) -> RawStorage | None:
         """What the records are read from."""
         return self._storage
+
+    def object_count(self) -> int:
+        """Return how many objects there are, garbage included."""
+        return 0 if self._storage is None else len(self._storage)
 
     def close(self) -> None:
         """Close the storage."""

@@ -66,11 +66,5 @@ def session_container(database: RawDatabase, record: Record) -> SessionContainer
     )
 
 
-def object_count(database: RawDatabase) -> int:
-    """Return how many objects DATABASE holds, garbage included."""
-    storage = database.storage
-    return 0 if storage is None else len(storage)  # type: ignore[arg-type]
-
-
 def _number(value: object) -> int:
     return int(value) if isinstance(value, int | float) else 0
