@@ -88,10 +88,10 @@ def _line(change: AtticChange) -> str:
     if not isinstance(change.step, DropFromAttic):
         return text
     found = change.of.found
+    objects = "one object" if found.size.objects == 1 else f"{found.size.objects:,} objects"
     return (
-        f"{text}: {found.class_name or 'a damaged object'} from {found.path}, "
-        f"{found.size.objects:,} objects; a pack of {change.of.root} gets "
-        f"{decimal(found.size.size_bytes)} back"
+        f"{text}: {found.class_name or 'a damaged object'} from {found.path}, {objects}; "
+        f"a pack of {change.of.root} gets {decimal(found.size.size_bytes)} back"
     )
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
-from zmount.effects.objects_below import Below, below
 from zmount.effects.raw_folders import entry
+from zmount.effects.raw_reach import Lying, lying_below
 from zmount.effects.raw_records import RawDatabase, Record, Reference
 from zmount.effects.raw_roots import RawRoot
 
@@ -27,11 +28,13 @@ class AtticObject:
     since: str
     reason: str
     class_name: str
-    size: Below
+    size: Lying
 
 
-def attic_objects(root: RawRoot) -> tuple[AtticObject, ...] | None:
+def attic_objects(root: RawRoot, blob_dir: Path | None = None) -> tuple[AtticObject, ...] | None:
     """Return what lies in the attic of ROOT; None if that cannot be read.
+
+    Blobs count if BLOB_DIR is the directory of the root's own storage.
 
     :raises StorageUnreadable: a record is damaged
     """
@@ -42,19 +45,19 @@ def attic_objects(root: RawRoot) -> tuple[AtticObject, ...] | None:
     if attic is None or database is None or not attic.attributes.get("_zmount_is_attic"):
         return ()
     return tuple(
-        _object(database, slot, folder)
+        _object(database, slot, folder, blob_dir)
         for slot in _names(attic)
         if (folder := database.referred(entry(database, attic, slot))) is not None
     )
 
 
-def _object(database: RawDatabase, slot: str, folder: Record) -> AtticObject:
+def _object(database: RawDatabase, slot: str, folder: Record, blob_dir: Path | None) -> AtticObject:
     said = {key: str(folder.attributes.get(key, "")) for key in _SAID}
-    record, size = None, Below()
+    record, size = None, Lying()
     for value in (entry(database, folder, name) for name in _names(folder)):
         record = database.referred(value)
         if isinstance(value, Reference):
-            size = below(database, value.oid, but=frozenset((folder.oid,)))
+            size = lying_below(database, value.oid, above=(folder.oid,), blob_dir=blob_dir)
     return AtticObject(
         slot=slot,
         path=said["original_path"],

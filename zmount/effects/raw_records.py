@@ -161,24 +161,14 @@ class RawDatabase:
         record = self.record(z64)
         return {} if record is None else mapping_state(record)
 
-    def pickles(self, oid: bytes) -> bytes | None:
-        """Return the two pickles of OID's current record, or None if there is none."""
-        if self._storage is None:
-            return None
-        try:
-            found: bytes = load_current(self._storage, oid)[0]
-        except POSKeyError:
-            return None
-        return zlib.decompress(found[2:]) if found.startswith(_COMPRESSED) else found
+    def object_count(self) -> int:
+        """Return how many objects there are, garbage included."""
+        return 0 if self._storage is None else len(self._storage)
 
     @property
     def storage(self) -> RawStorage | None:
         """What the records are read from."""
         return self._storage
-
-    def object_count(self) -> int:
-        """Return how many objects there are, garbage included."""
-        return 0 if self._storage is None else len(self._storage)
 
     def close(self) -> None:
         """Close the storage."""

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from zmount.effects.raw_attic import ATTIC, AtticObject, attic_objects
 from zmount.effects.raw_roots import RawRoot
-from zmount.effects.raw_storages import RawDatabases
+from zmount.effects.raw_storages import RawDatabases, data_fs
 from zmount.errors import RemountFailed, StorageUnreadable, UnknownName
 from zmount.operations.local_processes import LocalProcesses
 from zmount.operations.remount import instances_here, must_be_paths, replica_here
@@ -133,9 +134,12 @@ def change_attic(
 
 
 def _attic(local: LocalProcesses, instance: Instance) -> tuple[InAttic, ...]:
-    with RawDatabases(replica_here(local, instance)) as databases:
-        found = attic_objects(RawRoot(instance.mounts, databases))
-    root = instance.root.storage.name
+    replica, root = replica_here(local, instance), instance.root.storage.name
+    blobs = instance.root.storage.blob_dir if data_fs(instance.root, replica) else None
+    with RawDatabases(replica) as databases:
+        found = attic_objects(
+            RawRoot(instance.mounts, databases), Path(blobs) if blobs is not None else None
+        )
     if found is None:
         raise StorageUnreadable(
             f"instance {instance.name}: its root {root} cannot be read",

@@ -59,7 +59,7 @@ class _Task:
 
     def look(self, *, is_down: bool) -> tuple[RootSeen, RemountPlan]:
         """Observe and plan; storages that cannot be read now are no matter if IS_DOWN."""
-        seen = see_root(self.instance, self.replica, self.paths or ())
+        seen = see_root(self.replica, self.paths or ())
         scope = RemountScope(paths=self.paths, offline=self.offline, is_down=is_down)
         return seen, plan_remount(self.instance, seen, scope)
 
@@ -154,7 +154,7 @@ def _known(task: _Task) -> frozenset[str]:
     asked = tuple(path for path in task.paths or () if path not in virtuals)
     if asked:
         try:
-            seen = see_root(task.instance, task.replica, asked)
+            seen = see_root(task.replica, asked)
         except StorageUnreadable:
             return frozenset(virtuals)
         virtuals |= {each.path for each in seen.crossings} & set(asked)
@@ -261,7 +261,7 @@ def _seen_by(task: _Task, seen: RootSeen, done: tuple[RootStep, ...]) -> tuple[s
             if step in came.refused:
                 raise RemountFailed(f"{process.name}: {came.refused[step]}")
             answer = came.answers[step]
-            oid = answer["oid"] if mount.shown is None else mount.shown.oid
+            oid = mount.state.content.oid.hex() or answer["oid"]
             if (answer["database"], answer["oid"]) != (mount.state.mount.name, oid):
                 raise RemountFailed(
                     f"{process.name}: {mount.virtual} shows another object, of "

@@ -5,50 +5,28 @@ Read from records: nothing of the root is loaded, nothing is acquired.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 
-from zmount.effects.objects_below import Below, below
-from zmount.effects.raw_folders import is_tree, tree_items
-from zmount.effects.raw_records import RawDatabase, Record, Reference
-from zmount.effects.raw_roots import MountState, RawRoot, object_at
-from zmount.effects.raw_storages import RawDatabases
-from zmount.topology.instances import Instance, Replica
-from zmount.topology.mounts import MountPoint
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Crossing:
-    """A reference into another database that stands at ``path``; ``oid`` is hex."""
-
-    path: str
-    database: str
-    oid: str
-
-    @property
-    def folder(self) -> str:
-        """The path of the folder that holds it, "" for the root."""
-        return self.path.rpartition("/")[0]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
-    """What a mounted storage holds at a real path; ``own_id`` is what it takes for its id."""
-
-    oid: str
-    own_id: str
+from zmount.effects.raw_contents import ask_servers, contents_of
+from zmount.effects.raw_found import FoundReference, found_near
+from zmount.effects.raw_reach import Lying, lying_below
+from zmount.effects.raw_roots import MountState, RawRoot
+from zmount.effects.raw_storages import RawDatabases, data_fs
+from zmount.topology.instances import Replica
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MountSeen:
-    """A mount point, and what its storage holds for it (None: nothing, or it cannot be read).
+    """A mount point; why there is no connection to its storage, "" if there is one.
 
     ``aside`` is how much would be moved aside.
     """
 
     state: MountState
-    shown: Shown | None = None
-    aside: Below | None = None
+    why_not: str = ""
+    aside: Lying | None = None
 
     @property
     def virtual(self) -> str:
@@ -58,69 +36,59 @@ class MountSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RootSeen:
-    """An instance's root: its mount points, and the references that are in folders of these."""
+    """An instance's root: its mount points, and the references into other databases near them."""
 
     is_known: bool
     mounts: tuple[MountSeen, ...] = ()
-    crossings: tuple[Crossing, ...] = ()
+    crossings: tuple[FoundReference, ...] = ()
 
 
-def see_root(instance: Instance, replica: Replica, paths: Iterable[str] = ()) -> RootSeen:
-    """Return what the root of INSTANCE holds; looks for references beside PATHS as well.
+def see_root(replica: Replica, paths: Iterable[str] = ()) -> RootSeen:
+    """Return what the root of REPLICA holds; looks for references beside PATHS as well.
 
     :raises StorageUnreadable: a record is damaged, or a file cannot be read
     """
+    mounts = replica.instance.mounts
+    servers = ask_servers((mount, replica) for mount in mounts)
+    contents = contents_of(replica, servers)
     with RawDatabases(replica) as databases:
-        root = RawRoot(instance.mounts, databases)
+        root = RawRoot(mounts, databases)
         if not root.is_known:
             return RootSeen(is_known=False)
-        states = root.mount_states()
-        virtuals = [state.point.virtual for state in states]
-        return RootSeen(
-            is_known=True,
-            mounts=tuple(_mount_seen(root, databases, state) for state in states),
-            crossings=tuple(_crossings(root, instance.root.name, (*virtuals, *paths))),
+        seen = tuple(
+            MountSeen(
+                state=state,
+                why_not=servers.why_not(state.mount, replica),
+                aside=_aside(state, databases, replica),
+            )
+            for state in root.mount_states(contents)
         )
+        asked = (*(mount.virtual for mount in seen), *paths)
+        return RootSeen(is_known=True, mounts=seen, crossings=_crossings(databases, replica, asked))
 
 
-def _mount_seen(root: RawRoot, databases: RawDatabases, state: MountState) -> MountSeen:
-    aside = _aside(root, state) if state.state == "shadowed" else None
-    database = databases.get(state.mount.name)
-    shown = None if database is None else _shown(database, state.point)
-    return MountSeen(state=state, shown=shown, aside=aside)
-
-
-def _shown(database: RawDatabase, point: MountPoint) -> Shown | None:
-    record = object_at(database, point)
-    if record is None:
-        return None
-    own = record.attributes.get("id") or record.attributes.get("__name__")
-    return Shown(oid=record.oid.hex(), own_id=own if isinstance(own, str) else "")
-
-
-def _aside(root: RawRoot, state: MountState) -> Below | None:
+def _aside(state: MountState, databases: RawDatabases, replica: Replica) -> Lying | None:
     """Return how much lies at and below what is in the way of a mount point."""
-    spot = root.spot(state.point.virtual)
-    record = spot.record
-    if record is None or spot.database is None or spot.parent is None:
+    database = databases.get(state.holder)
+    if state.state != "shadowed" or state.found is None or database is None:
         return None
-    return below(spot.database, record.oid, but=frozenset((spot.parent.oid,)))
+    holder = next(each for each in replica.instance.mounts if each.name == state.holder)
+    blobs = holder.storage.blob_dir if data_fs(holder, replica) is not None else None
+    return lying_below(
+        database,
+        state.found.oid,
+        above=state.way,
+        blob_dir=Path(blobs) if blobs is not None else None,
+    )
 
 
-def _crossings(root: RawRoot, holder: str, paths: Iterable[str]) -> Iterator[Crossing]:
-    """Yield the references into other databases in the folders, of the root's, of PATHS."""
-    for folder in dict.fromkeys(path.rpartition("/")[0] for path in paths):
-        spot = root.spot(f"{folder}/x")  # whatever: its parent is asked for
-        if spot.holder != holder or spot.parent is None or spot.database is None:
-            continue
-        for name, value in _values(spot.database, spot.parent):
-            if isinstance(value, Reference) and value.database and not value.is_weak:
-                yield Crossing(
-                    path=f"{folder}/{name}", database=value.database, oid=value.oid.hex()
-                )
-
-
-def _values(database: RawDatabase, folder: Record) -> Iterator[tuple[object, object]]:
-    yield from folder.attributes.items()
-    if is_tree(folder):
-        yield from tree_items(database, folder.attributes["_tree"])
+def _crossings(
+    databases: RawDatabases, replica: Replica, paths: Iterable[str]
+) -> tuple[FoundReference, ...]:
+    """Return the references into other databases in the root's folders on the way to PATHS."""
+    database = databases.get(replica.instance.root.name)
+    if database is None:
+        return ()
+    folders = {path.rpartition("/")[0] for path in paths} - {""}
+    found = found_near(database, sorted(folders))
+    return tuple(each for each in found if each.reference.database)

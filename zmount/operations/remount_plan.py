@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from zmount.effects.raw_found import FoundReference
 from zmount.effects.raw_storages import is_in_memory, is_read_only
 from zmount.operations.mount_repairs import (
     Refusal,
@@ -18,7 +19,7 @@ from zmount.operations.mount_repairs import (
     mount_point_steps,
     read_only_storages,
 )
-from zmount.operations.remount_look import Crossing, MountSeen, RootSeen
+from zmount.operations.remount_look import MountSeen, RootSeen
 from zmount.plan.offline import Offline
 from zmount.plan.remount_steps import (
     RemoveReference,
@@ -123,7 +124,7 @@ class _Planner:
         for crossing in self._seen.crossings:
             if crossing.path in virtuals or crossing.path in self._scope.offline:
                 continue
-            if not self._scope.holds(crossing.path) and crossing.folder not in self._folders:
+            if not self._scope.holds(crossing.path) and _folder(crossing.path) not in self._folders:
                 continue
             mount = self._shown_by(crossing)
             if mount is None:
@@ -156,7 +157,9 @@ class _Planner:
         assert shown_by is not None  # else it was refused
         if shown_by.virtual == mount.virtual:
             yield ReplaceReference(
-                virtual=mount.virtual, database=crossing.database, oid=crossing.oid
+                virtual=mount.virtual,
+                database=crossing.reference.database,
+                oid=crossing.reference.oid.hex(),
             )
         else:
             yield _removal(crossing, shown_by)
@@ -182,7 +185,7 @@ class _Planner:
         crossings = [
             each
             for each in self._seen.crossings
-            if each.folder == _folder(mount.virtual) and self._shown_by(each) is None
+            if _folder(each.path) == _folder(mount.virtual) and self._shown_by(each) is None
         ]
         if not crossings:
             return None
@@ -191,22 +194,22 @@ class _Planner:
         known = {each.name for each in self._instance.mounts}
         said = self._instance.root.database.text("allow-implicit-cross-references")
         is_writable = said.lower() not in ("false", "off", "no", "0")
-        if is_writable and crossings[0].database in known:
+        if is_writable and crossings[0].reference.database in known:
             return None
         return Refusal(
             what=f"{mount.virtual}: its folder cannot be written, as {crossings[0].path} in it is "
-            f"a reference into the database {crossings[0].database}",
+            f"a reference into the database {crossings[0].reference.database}",
             hint=_unproven(crossings[0], self._instance).hint,
         )
 
-    def _shown_by(self, crossing: Crossing) -> MountSeen | None:
+    def _shown_by(self, crossing: FoundReference) -> MountSeen | None:
         """Return the mount point that shows what CROSSING refers to, None if none does."""
         found = [
             mount
             for mount in self._seen.mounts
-            if mount.state.mount.name == crossing.database
-            and mount.shown is not None
-            and mount.shown.oid == crossing.oid
+            if mount.state.mount.name == crossing.reference.database
+            and mount.state.content.state == "ok"
+            and mount.state.content.oid == crossing.reference.oid
         ]
         found.sort(key=lambda mount: mount.virtual != crossing.path)  # its own first
         return found[0] if found else None
@@ -246,9 +249,16 @@ def _content_refusal(mount: MountSeen, *, is_down: bool) -> Refusal | None:
             hint=f"restore {storage} if it held something; if it is new, zmount apply makes "
             f"{state.point.real} in it",
         )
-    if state.content.state == "unknown" and state.state != "ok" and not is_down:
+    if state.content.state == "damaged":
         return Refusal(
-            what=f"{mount.virtual}: the storage {storage} cannot be read",
+            what=f"{mount.virtual}: {state.content.detail}",
+            hint="zmount verify says what is damaged",
+        )
+    is_away = mount.why_not or state.content.state == "unknown"
+    if is_away and state.state != "ok" and not is_down:
+        return Refusal(
+            what=f"{mount.virtual}: the storage {storage} cannot be read"
+            + (f": {mount.why_not}" if mount.why_not else ""),
             hint="zmount status says which ZEO server is away; zmount start starts it",
         )
     return missing_object(state)
@@ -264,10 +274,10 @@ def _in_mounted_storage(mount: MountSeen) -> Refusal:
     )
 
 
-def _unproven(crossing: Crossing, instance: Instance) -> Refusal:
+def _unproven(crossing: FoundReference, instance: Instance) -> Refusal:
     known = {mount.name for mount in instance.mounts}
-    what = f"{crossing.path}: a reference into the database {crossing.database} is there"
-    if crossing.database not in known:
+    what = f"{crossing.path}: a reference into the database {crossing.reference.database} is there"
+    if crossing.reference.database not in known:
         return Refusal(
             what=f"{what}, which {instance.name} does not have",
             hint=f"add a <mount> of it to instance {instance.name}: without it Zope cannot load "
@@ -286,25 +296,23 @@ def _read_only_root(path: str) -> Refusal:
     )
 
 
-def _removal(crossing: Crossing, mount: MountSeen) -> RemoveReference:
+def _removal(crossing: FoundReference, mount: MountSeen) -> RemoveReference:
     return RemoveReference(
         path=crossing.path,
         virtual=mount.virtual,
-        database=crossing.database,
-        oid=crossing.oid,
+        database=crossing.reference.database,
+        oid=crossing.reference.oid.hex(),
     )
 
 
 def _wrong_id(mount: MountSeen) -> Iterator[str]:
     """Yield that an object takes another id for its own than its folder knows it by."""
-    name = mount.state.point.real.rpartition("/")[2]
-    shown, storage = mount.shown, mount.state.mount.storage.name
-    if shown is not None and shown.own_id and name and shown.own_id != name:
+    content, name = mount.state.content, mount.state.point.real.rpartition("/")[2]
+    if name and content.own_id and content.own_id != name:
         yield (
-            f"{mount.virtual}: the object calls itself {shown.own_id!r}, not {name!r}, and so do "
-            f"its URLs: whoever renamed it wrote that into {storage}, where remount writes "
-            f"nothing. In an admin instance (zmount start ADMIN --root {storage}) rename "
-            f"{mount.state.point.real} to another id and back"
+            f"{mount.virtual}: the object calls itself {content.own_id!r}, not {name!r}, and so do "
+            f"its URLs: whoever renamed it wrote that into {mount.state.mount.storage.name}, "
+            "where remount writes nothing; zmount mounts says how to put it right"
         )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from zmount.effects.objects_below import Below
+from zmount.effects.raw_reach import Lying
 from zmount.errors import RemountFailed, ZMountError
 from zmount.operations.mount_repairs import Refusal
 from zmount.plan.remount_steps import ReplaceByMountPoint
@@ -26,7 +26,7 @@ class Remounted:
     instance: str
     root: str = ""
     steps: tuple[RootStep, ...] = ()
-    asides: Mapping[str, Below | None] = field(default_factory=dict)
+    asides: Mapping[str, Lying | None] = field(default_factory=dict)
     slots: Mapping[str, str] = field(default_factory=dict)
     refused: tuple[Refusal, ...] = ()
     offline: tuple[Refusal, ...] = ()
@@ -66,7 +66,8 @@ class Remounted:
             return ""
         from rich.filesize import decimal
 
-        return f" ({decimal(aside.size_bytes)} in {aside.objects:,} objects)"
+        objects = "one object" if aside.objects == 1 else f"{aside.objects:,} objects"
+        return f" ({decimal(aside.size_bytes)} in {objects})"
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values; sizes are in bytes."""
@@ -138,7 +139,7 @@ class RemountResult:
         )
 
 
-def _below(aside: Below | None) -> dict[str, Any]:
+def _below(aside: Lying | None) -> dict[str, Any]:
     if aside is None:
         return {"objects": None, "size_bytes": None}
     return {"objects": aside.objects, "size_bytes": aside.size_bytes}
