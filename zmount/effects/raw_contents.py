@@ -70,12 +70,12 @@ def ask_servers(mounts: Iterable[tuple[Mount, Replica]]) -> Servers:
 
 
 def contents_of(replica: Replica, servers: Servers) -> Mapping[str, Content]:
-    """Return what REPLICA's storages hold, by mount point; the root's is "/".
+    """Return what REPLICA's mounted storages hold, by mount point.
 
     Those whose files are here are read from them, the others through their SERVERS.
     What cannot be read is ``damaged`` or ``unknown``.
     """
-    mounts = replica.instance.mounts
+    mounts = [mount for mount in replica.instance.mounts if not mount.is_root]
     local = [mount for mount in mounts if data_fs(mount, replica) is not None]
     here = {mount.name for mount in local}
     served = [

@@ -13,7 +13,7 @@ from contextlib import ExitStack
 from zmount.errors import StorageUnreadable
 from zmount.filestorage.cores import chosen
 from zmount.filestorage.format import DATA_HEADER, FIRST, new_cursor, oid_text
-from zmount.filestorage.index import SavedIndex, read_index
+from zmount.filestorage.index import SavedIndex, read_index, sorted_pairs
 from zmount.filestorage.objects import Table, scan
 from zmount.filestorage.source import (
     Source,
@@ -71,6 +71,15 @@ class DataFile:
         self._saved = None  # it is another file's index: the file itself tells
         self._later = scan(self.source, self.end).table
         return self.position(oid)
+
+    def __len__(self) -> int:
+        """Return how many objects there are, garbage included."""
+        if self._later is None:
+            return len(self._saved) if self._saved else 0
+        if self._saved is None:
+            return self._later.count
+        later = sorted_pairs(self._later)[::2]
+        return len(self._saved) + sum(not self._saved.position_of(oid) for oid in later)
 
     def stored_bytes(self, position: int) -> int:
         """Return how many bytes of the file the record at POSITION takes."""

@@ -62,6 +62,10 @@ class ZeoRecords:
         found = self._call("loadBefore", oid, tid)
         return None if found is None else (bytes(found[0]), bytes(found[1]), found[2])
 
+    def __len__(self) -> int:
+        """Return how many objects the server says that there are."""
+        return int(self._call("get_info")["length"])
+
     def close(self) -> None:
         """Close the connection."""
         self._socket.close()

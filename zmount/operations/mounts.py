@@ -18,7 +18,7 @@ from zmount.effects.raw_contents import Servers, ask_servers, contents_of
 from zmount.effects.raw_found import FoundReference, found_anywhere, found_near
 from zmount.effects.raw_offline import StandIn
 from zmount.effects.raw_reach import Lying, lying_below
-from zmount.effects.raw_roots import Content, MountState, RawRoot
+from zmount.effects.raw_roots import Content, MountState, RawRoot, content_at
 from zmount.effects.raw_storages import RawDatabases, data_fs, is_in_memory
 from zmount.errors import StorageUnreadable, UnknownName
 from zmount.operations.mount_problems import (
@@ -208,9 +208,9 @@ class _Look:
 
     def reports(self, is_deep: bool, progress: Progress) -> Iterator[MountReport]:
         """Yield the root, each mount point, and what else was found."""
-        root = self._root()
+        root, is_readable = self._root()
         yield root
-        if root.problems and not self._is_root_readable():
+        if not is_readable and root.problems:
             return  # a line for each mount would say the same
         try:
             states = RawRoot(self.instance.mounts, self.databases).mount_states(self.contents)
@@ -225,21 +225,29 @@ class _Look:
                 reported.add(each.path)
                 yield self._found_report(each)
 
-    def _is_root_readable(self) -> bool:
+    def _root(self) -> tuple[MountReport, bool]:
+        """Return the root's report, and whether its records can be read."""
         mount = self.instance.root
-        if data_fs(mount, self.replica) is None:
-            return self.servers.is_served(mount, self.replica)
-        return self.contents["/"].state != "damaged"
-
-    def _root(self) -> MountReport:
-        mount = self.instance.root
-        content = self.contents.get("/", Content(state="unknown"))
         why_not = self.servers.why_not(mount, self.replica)
-        return MountReport(
+        content = Content(state="unknown")
+        if data_fs(mount, self.replica) is not None or not why_not:
+            content = self._root_content()
+        report = MountReport(
             path="/",
             storage=mount.storage.name,
             problems=tuple(root_problems(self.instance, content, why_not)),
         )
+        return report, content.state not in ("unknown", "damaged")
+
+    def _root_content(self) -> Content:
+        mount = self.instance.root
+        try:
+            database = self.databases.get(mount.name)
+            if database is None:
+                return Content(state="unknown")
+            return content_at(database, next(point for point in mount.points if point.is_root))
+        except StorageUnreadable as why:
+            return Content(state="damaged", detail=str(why))
 
     def _report(self, seen: MountState) -> MountReport:
         cross = None
