@@ -31,3 +31,8 @@ def ticks(timeout_s: float) -> Iterator[float]:
         yield seconds
         time.sleep(pause_s)
         pause_s = min(0.25, pause_s * 1.3)
+
+
+def pause(seconds: float) -> None:
+    """Return after SECONDS."""
+    time.sleep(seconds)
