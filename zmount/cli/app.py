@@ -42,6 +42,7 @@ COMMANDS = {
     "remount": "Repair mount points that are gone, covered or forgotten.",
     "attic": "Show what remount moved aside; put it back, or drop it.",
     "mounts": "Say of each mount whether it is right, and what to do if not.",
+    "spin": "Find threads that do not come back, and their site.",
     "offline": "Take a site off-line: visitors get 503 until it is put back.",
     "online": "Put a site back that was taken off-line.",
     "swap-stage": "Let a site's staging show what production holds now.",
