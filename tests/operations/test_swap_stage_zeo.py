@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 import tarfile
 import tempfile
 import threading
@@ -503,28 +501,9 @@ def test_blobs_are_productions_and_come_back(swaps: Swaps, tmp_path: Path) -> No
     assert content() == b"0" * 1000
 
 
-def test_only_the_servers_user_and_root_may_swap(swaps: Swaps) -> None:
-    if sys.platform != "linux" or shutil.which("setpriv") is None:
-        pytest.skip("no setpriv here")
-    directory = swaps.deployment.directory
-    for path in (directory.parent, directory):
-        path.chmod(0o755)
-    nobody = ("setpriv", "--reuid", "65534", "--clear-groups")
-    zmount = (sys.executable, "-m", "zmount", "-f", str(swaps.deployment.conf))
-    done = subprocess.run(
-        [*nobody, *zmount, "swap-stage", "x.org"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-
-    if "ModuleNotFoundError" in done.stderr or "Permission denied: '/" in done.stderr:
-        pytest.skip("another user may not run this Python")
-    assert done.returncode == 18, done.stderr
-    assert "does not take orders from us" in done.stderr
-
-
-def test_generations_that_may_not_be_looked_at_are_said_in_one_line(swaps: Swaps) -> None:
+def test_generations_that_cannot_be_read_are_no_traceback_and_a_swap_puts_them_right(
+    swaps: Swaps,
+) -> None:
     swaps.swap()
     generations = Path(str(swaps.staging.stage.generations))
     (generations / "current").unlink()
@@ -533,4 +512,5 @@ def test_generations_that_may_not_be_looked_at_are_said_in_one_line(swaps: Swaps
     for command in ("status", "show", "pack --dry-run", "verify", "swap-stage x.org"):
         done = swaps.deployment.zmount(*command.split())
         assert "Traceback" not in done.stderr, (command, done.stderr)
-    assert "generations/current" in done.stderr
+    assert done.returncode == 0, done.stderr
+    assert not stage_state(swaps.staging).broken
