@@ -136,10 +136,12 @@ class Onlookers:
         address = self.local.address_of(self.local.everywhere[replica.name])
         for _ in ticks(SEEN_WITHIN_S):
             answer = ask_http(address, f"{point.virtual}/{REFUSED}", timeout_s=ANSWER_S)
-            is_right = _is_right(answer, is_there=is_there)
+            is_right = is_right_answer(answer, is_there=is_there)
             if is_right:
                 break
-        said = _seen(answer, is_there=is_there)
+            if self._is_another(point):  # it had not heard of the swap when it was told
+                _let_forget(replica, self.local)
+        said = in_words(answer, is_there=is_there)
         return Sight(name=replica.name, path=point.virtual, said=said, is_right=is_right)
 
 
@@ -154,7 +156,7 @@ def onlookers(
     return Onlookers(staging=staging, local=local, before=before, after=after)
 
 
-def _is_right(answer: Answer, *, is_there: bool) -> bool:
+def is_right_answer(answer: Answer, *, is_there: bool) -> bool:
     """True if ANSWER to who asks for a page of an object that IS_THERE shows no mistake.
 
     Where there is none, Zope answers for the folder above it.
@@ -162,7 +164,7 @@ def _is_right(answer: Answer, *, is_there: bool) -> bool:
     return 0 < answer.status < 500 and not (is_there and answer.status == 404)
 
 
-def _seen(answer: Answer, *, is_there: bool) -> str:
+def in_words(answer: Answer, *, is_there: bool) -> str:
     """Return what ANSWER means, in words."""
     if not answer.status:
         return f"it does not answer: {answer.detail}"
