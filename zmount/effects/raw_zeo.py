@@ -51,8 +51,7 @@ class ZeoRecords:
                 raise self._unreadable("something that is no ZEO server answers")
             self._encode = encoder(greeting)
             self._decode = decoder(greeting) if greeting[:1] == b"M" else _decoded_pickle
-            self._send(greeting)
-            self._call("register", storage.zeo_name, True)
+            self._call("register", storage.zeo_name, True, first=greeting)
         except BaseException:
             self.close()
             raise
@@ -70,9 +69,11 @@ class ZeoRecords:
         """Close the connection."""
         self._socket.close()
 
-    def _call(self, method: str, *args: object) -> Any:
+    def _call(self, method: str, *args: object, first: bytes = b"") -> Any:
+        """Return what the server answers; FIRST is a message to go before the call."""
         self._calls += 1
-        self._send(self._encode(self._calls, False, method, args))
+        call = self._encode(self._calls, False, method, args)
+        self._send(*((first, call) if first else (call,)))
         while True:
             number, flags, name, result = self._decoded(self._message())
             if number == self._calls and name == ".reply":
@@ -90,9 +91,10 @@ class ZeoRecords:
         except (ValueError, TypeError, UnpicklingError, EOFError, LookupError, AttributeError) as e:
             raise self._unreadable(f"its answer cannot be read: {e}") from None
 
-    def _send(self, message: bytes) -> None:
+    def _send(self, *messages: bytes) -> None:
+        framed = b"".join(len(each).to_bytes(4, "big") + each for each in messages)
         try:
-            self._socket.sendall(len(message).to_bytes(4, "big") + message)
+            self._socket.sendall(framed)
         except OSError as why:
             raise self._unreadable(why.strerror or str(why)) from None
 

@@ -1,0 +1,261 @@
+"""What ``zmount mounts`` says of roots that no Zope has open, of Plone's data, of servers away."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import tarfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import transaction
+from deployments import Deployment
+from OFS.Application import Application
+from OFS.Folder import Folder
+from Products.ZODBMountPoint.MountedObject import MountedObject
+from ZODB import DB
+from ZODB.FileStorage import FileStorage
+
+from zmount.effects.raw_file import DataFile
+from zmount.errors import UnknownName
+from zmount.operations.mounts import InstanceMounts, MountReport, mounts
+
+PLONE = Path(__file__).parents[1] / "data" / "plone-small.tar.xz"
+SITE = "srichinmoyraces.org"
+ALONE = """
+<storage plone>
+  host localhost
+  path {directory}/plone/filestorage/Prod.fs
+  blob-dir {directory}/plone/blobs
+</storage>
+<instance pub>
+  root main
+  http-address {port}
+  <mount plone>
+    mount-point /home/srichinmoyraces.org
+  </mount>
+</instance>
+<storage main>
+  path {directory}/main/filestorage/Prod.fs
+  blob-dir {directory}/main/blobs
+</storage>
+"""
+DUMB = """
+<host data>
+  address 127.0.0.1
+</host>
+<host front>
+  address 127.0.0.1
+</host>
+<zeo zeo>
+  host data
+  address 127.0.0.1:{port}
+</zeo>
+<zeo zeo2>
+  host data
+  address 127.0.0.1:{port2}
+</zeo>
+<instance pub>
+  host front
+  http-address 127.0.0.1:1
+"""
+Deploy = Callable[[str], Deployment]
+
+
+def of_pub(deployment: Deployment, **options: Any) -> InstanceMounts:
+    """Return what is said of the instance ``pub``."""
+    topology = deployment.topology
+    host = topology.instance("pub").hosts[0]
+    (seen,) = mounts(topology, host, **options).instances
+    return seen
+
+
+def at(seen: InstanceMounts, path: str) -> MountReport:
+    """Return what is said of PATH."""
+    return {mount.path: mount for mount in seen.mounts}[path]
+
+
+def write_root(path: Path, fill: Callable[[Application], None]) -> None:
+    """Make a root at PATH."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    database = DB(FileStorage(str(path)))
+    connection = database.open()
+    app = connection.root()["Application"] = Application()
+    fill(app)
+    transaction.commit()
+    connection.close()
+    database.close()
+
+
+def folder(parent: Any, name: str) -> Any:
+    """Put a folder into PARENT, without Zope's events."""
+    return put(parent, Folder(name))
+
+
+def put(parent: Any, thing: Any) -> Any:
+    """Put THING into PARENT, a mount point as one that is remembered."""
+    setattr(parent, thing.id, thing)
+    parent._objects = (*parent._objects, {"id": thing.id, "meta_type": "Folder"})
+    if isinstance(thing, MountedObject):
+        parent._mount_points = {**getattr(parent, "_mount_points", {}), thing.id: thing}
+    return thing
+
+
+def mount_point(path: str) -> MountedObject:
+    """Return a mount point for PATH as zmount makes them."""
+    made = MountedObject(path)
+    made._create_mount_points = False
+    return made
+
+
+@pytest.fixture
+def plone(deploy: Deploy) -> Iterator[Deployment]:
+    """An instance whose root and whose mounted storage both are of a Plone."""
+    deployment = deploy(ALONE)
+    with tarfile.open(PLONE) as archive:
+        archive.extractall(deployment.directory / "plone", filter="fully_trusted")  # it is ours
+    shutil.copytree(
+        deployment.directory / "plone", deployment.directory / "main", dirs_exist_ok=True
+    )
+    yield deployment
+
+
+def test_a_plone_site_that_was_pasted_over_its_mount_is_told_with_its_size(
+    plone: Deployment,
+) -> None:
+    seen = of_pub(plone)
+
+    (problem,) = at(seen, f"/home/{SITE}").problems
+    assert problem.state == "shadowed"
+    assert problem.detail == "by an object of Products.CMFPlone.Portal.PloneSite"
+    assert problem.lying is not None
+    assert problem.lying.objects == 8759
+    assert 3_600_000 < problem.lying.record_bytes < 4_055_034
+    assert problem.lying.blob_bytes > 0
+    assert seen.severity == 1
+
+
+def test_a_mounted_plone_site_is_ok_without_plone(plone: Deployment) -> None:
+    def fill(app: Application) -> None:
+        put(folder(app, "home"), mount_point(f"/home/{SITE}"))
+
+    main = plone.directory / "main" / "filestorage"
+    shutil.rmtree(main)
+    write_root(main / "Prod.fs", fill)
+
+    seen = of_pub(plone)
+
+    assert [(mount.path, mount.state) for mount in seen.mounts] == [
+        ("/", "ok"),
+        (f"/home/{SITE}", "ok"),
+    ]
+    assert seen.severity == 0
+
+
+def test_a_deep_look_finds_a_mount_point_in_a_folder_that_no_mount_is_near(
+    plone: Deployment,
+) -> None:
+    def fill(app: Application) -> None:
+        put(folder(app, "home"), mount_point(f"/home/{SITE}"))
+        put(folder(folder(app, "far"), "away"), mount_point("/far/away/x"))
+
+    main = plone.directory / "main" / "filestorage"
+    shutil.rmtree(main)
+    write_root(main / "Prod.fs", fill)
+
+    assert all(mount.path != "/far/away/x" for mount in of_pub(plone).mounts)
+    (problem,) = at(of_pub(plone, is_deep=True), "/far/away/x").problems
+    assert problem.state == "not configured"
+
+
+def test_what_the_index_does_not_know_yet_is_read_all_the_same(plone: Deployment) -> None:
+    main = plone.directory / "main" / "filestorage"
+    shutil.rmtree(main)
+    write_root(main / "Prod.fs", lambda app: folder(app, "home"))
+    assert at(of_pub(plone), f"/home/{SITE}").state == "missing"
+    database = DB(FileStorage(str(main / "Prod.fs")))
+    connection = database.open()
+    put(connection.root()["Application"].home, mount_point(f"/home/{SITE}"))
+    transaction.commit()
+    try:
+        assert at(of_pub(plone), f"/home/{SITE}").state == "ok"
+    finally:
+        connection.close()
+        database.close()
+
+
+def test_the_index_of_another_file_misleads_nobody(plone: Deployment) -> None:
+    main = plone.directory / "main" / "filestorage"
+    expected = at(of_pub(plone), f"/home/{SITE}")
+    other = plone.directory / "other" / "Prod.fs"
+    write_root(other, lambda app: [folder(app, f"f{n}") for n in range(50)] and None)
+    shutil.copy(f"{other}.index", main / "Prod.fs.index")
+
+    assert at(of_pub(plone), f"/home/{SITE}") == expected
+
+
+def test_servers_that_say_nothing_cost_one_time_out_for_all_their_mounts(deploy: Deploy) -> None:
+    deployment = deploy("")
+    text = DUMB + "".join(
+        f"  <mount s{n}>\n    mount-point /home/s{n}\n  </mount>\n" for n in range(100)
+    )
+    text += "</instance>\n" + "".join(
+        f"<storage s{n}>\n  server {'zeo' if n % 2 else 'zeo2'}\n</storage>\n" for n in range(100)
+    )
+    deployment.rewrite(text)
+
+    def fill(app: Application) -> None:
+        home = folder(app, "home")
+        for n in range(100):
+            put(home, mount_point(f"/home/s{n}"))
+
+    write_root(Path(str(deployment.topology.instance("pub").root.storage.data_fs)), fill)
+    with socket.socket() as one, socket.socket() as other:
+        for each, port in ((one, deployment.port), (other, deployment.port2)):
+            each.bind(("127.0.0.1", port))
+            each.listen(200)
+        start = time.monotonic()
+        seen = of_pub(deployment)
+        took = time.monotonic() - start
+
+    assert took < 3.9  # two servers one after the other would take 4 s
+    states = [problem.state for mount in seen.mounts for problem in mount.problems]
+    assert states == ["no connection"] * 100
+    assert seen.severity == 2
+    assert "says nothing" in at(seen, "/home/s7").problems[0].detail
+
+
+def test_a_damaged_root_is_one_problem_and_no_traceback(plone: Deployment) -> None:
+    path = plone.directory / "main" / "filestorage" / "Prod.fs"
+    file = DataFile(path)
+    place = file.position(0)
+    file.close()
+    with path.open("r+b") as damaged:
+        damaged.seek(place + 42)
+        damaged.write(b"\xff" * 20)
+
+    seen = of_pub(plone)
+
+    assert [mount.path for mount in seen.mounts] == ["/"]
+    assert seen.severity == 2
+    (problem,) = seen.mounts[0].problems
+    assert problem.state == "unreadable"
+    assert problem.detail.startswith("storage main: object 0x0 cannot be read")
+
+
+def test_a_name_that_is_no_instance_is_refused(plone: Deployment) -> None:
+    with pytest.raises(UnknownName, match="there is no instance 'bup'"):
+        mounts(plone.topology, plone.host, ["bup"])
+
+
+def test_looking_writes_nothing(plone: Deployment) -> None:
+    def files() -> dict[Path, int]:
+        return {path: path.lstat().st_mtime_ns for path in sorted(plone.directory.rglob("*"))}
+
+    before = files()
+    of_pub(plone, is_deep=True)
+
+    assert files() == before
