@@ -12,7 +12,7 @@ import copyreg
 import io
 import zlib
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sized
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -47,9 +47,6 @@ class RawStorage(Protocol):
 
     def loadBefore(self, oid: bytes, tid: bytes) -> tuple[bytes, bytes, bytes | None] | None:
         """Return the newest record of OID that is older than TID."""
-
-    def __len__(self) -> int:
-        """Return how many objects it holds."""
 
     def close(self) -> None:
         """Give back what the storage holds of the machine."""
@@ -161,9 +158,11 @@ class RawDatabase:
         record = self.record(z64)
         return {} if record is None else mapping_state(record)
 
-    def object_count(self) -> int:
-        """Return how many objects there are, garbage included."""
-        return 0 if self._storage is None else len(self._storage)
+    def object_count(self) -> int | None:
+        """Return how many objects there are, with garbage; None if the storage tells it not."""
+        if self._storage is None:
+            return 0
+        return len(self._storage) if isinstance(self._storage, Sized) else None
 
     @property
     def storage(self) -> RawStorage | None:
