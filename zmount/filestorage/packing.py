@@ -123,7 +123,6 @@ class Packing:
         else:
             self.reach.everything(with_deleted=job.keep_deleted)
             self.reach.flag_after(job.end)
-        self.figures.objects_before = self.found.table.count
         if self.found.targets.count:
             self._targets = self.found.targets.slots
 
@@ -214,6 +213,7 @@ class Packing:
         """Return the figures so far."""
         core, mark, figures = self.core, chosen().mark, self.figures
         table = self.found.table
+        figures.objects_before = table.count  # with those that are new since: they stay
         figures.objects_after = mark.pairs_of(table.slots, mark.MOVED, words(0))
         figures.revisions_dropped = self.cursor[core.DROPPED]
         figures.size_after = self.size
