@@ -43,6 +43,23 @@ ALONE = """
   blob-dir {directory}/main/blobs
 </storage>
 """
+SHARED = """
+<zeo zeo>
+  address var/zeo.sock
+</zeo>
+<storage main>
+  server zeo
+  path {directory}/main/filestorage/Prod.fs
+</storage>
+<instance pub>
+  root main
+  http-address {port}
+</instance>
+<instance pub2>
+  root main
+  http-address {port2}
+</instance>
+"""
 DUMB = """
 <host data>
   address 127.0.0.1
@@ -249,6 +266,40 @@ def test_a_damaged_root_is_one_problem_and_no_traceback(plone: Deployment) -> No
 def test_a_name_that_is_no_instance_is_refused(plone: Deployment) -> None:
     with pytest.raises(UnknownName, match="there is no instance 'bup'"):
         mounts(plone.topology, plone.host, ["bup"])
+
+
+def test_a_site_that_is_off_line_is_told_and_is_no_fault(plone: Deployment) -> None:
+    def fill(app: Application) -> None:
+        stand_in = folder(folder(app, "home"), SITE)
+        stand_in._zmount_offline = {
+            "since": "2026-11-26T04:00:00+00:00",
+            "reason": "it spins",
+            "by": "ann",
+            "site": SITE,
+        }
+
+    main = plone.directory / "main" / "filestorage"
+    shutil.rmtree(main)
+    write_root(main / "Prod.fs", fill)
+
+    seen = of_pub(plone)
+    looked = plone.zmount("mounts")
+
+    assert at(seen, f"/home/{SITE}").state == "off-line"
+    assert seen.severity == looked.returncode == 0
+    assert "since 2026-11-26T04:00:00+00:00 by ann: it spins" in looked.stdout
+    assert f"> zmount online {SITE}" in looked.stdout
+
+
+def test_instances_that_share_a_root_are_told_once(plone: Deployment) -> None:
+    plone.rewrite(SHARED)
+
+    seen = mounts(plone.topology, plone.host)
+
+    assert dict(seen.shared_roots) == {"main": ("pub", "pub2")}
+    assert [each.instance for each in seen.instances] == ["pub", "pub2"]
+    text = plone.zmount("mounts").stdout
+    assert text.count("pub and pub2 share the root main") == 1
 
 
 def test_looking_writes_nothing(plone: Deployment) -> None:
