@@ -104,7 +104,8 @@ class _Planner:
         """Plan what makes MOUNT right, or say why it is left alone."""
         state = mount.state
         if (offline := self._why_offline(mount)) is not None:
-            self._offline.append(offline)
+            is_asked_for = self._scope.paths is not None
+            (self._refused if is_asked_for else self._offline).append(offline)
             return
         refusal = self._refusal(mount)
         if refusal is not None:
