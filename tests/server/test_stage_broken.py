@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import shutil
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +13,7 @@ from typing import Any
 
 import pytest
 import transaction
+from crashing import FINISHED, run_in_child
 from stages import Client, Server, Stages, fill
 from test_stage_crash import content
 from ZEO.ClientStorage import ClientStorage
@@ -250,7 +254,11 @@ def test_an_undo_brings_back_what_can_still_be_opened(spoil: Any, server: Server
     assert all(name.startswith("current") for name in before - left)
     server.stop()
     server.start()
-    assert stages.client(server).read() == {**GOOD, last: "stage", "third": "stage"}
+    client = stages.client(server)
+    assert client.read() == {**GOOD, last: "stage", "third": "stage"}
+    if spoil in of_links:
+        server.undo(client)
+        assert client.read() == {**GOOD, "first": "stage"}
 
 
 @each_wrong
@@ -323,6 +331,18 @@ def test_a_transaction_that_was_open_when_it_broke_is_refused(server: Server, st
     assert client.read() == GOOD
 
 
+@pytest.mark.parametrize("is_directory", [False, True])
+def test_what_has_the_name_of_the_control_socket_is_kept(is_directory: bool, server: Server):
+    if is_directory:
+        (server.control / "mine").mkdir(parents=True)
+    else:
+        server.control.write_text("mine")
+    server.start()
+    server.swap()
+    kept = server.generations / "control.foreign-1"
+    assert (kept / "mine").is_dir() if is_directory else kept.read_text() == "mine"
+
+
 def test_a_missing_file_of_a_stage_that_was_never_swapped_is_made(stages: Stages):
     stages.fill()
     shutil.rmtree(stages.directory / "stage")
@@ -383,3 +403,27 @@ def test_a_generation_that_was_moved_away_finds_its_blobs_when_it_is_back(
     found = server.swap()
     assert found["generation"] == 3, "its name is free when it comes back"
     assert before <= listing(server.generations / "blobs")
+
+
+def test_a_generation_that_may_not_be_read_keeps_nobody_from_starting(
+    server: Server, stages: Stages
+):
+    if os.geteuid() != 0:
+        pytest.skip("only root may become another user")
+    subprocess.run(["chown", "-R", "nobody", stages.directory], check=True)
+    damaged = server.generations / "gen-000002"
+    damaged.chmod(0)
+
+    def open_it() -> None:
+        os.setgroups([])
+        os.setuid(pwd.getpwnam("nobody").pw_uid)
+        storage = StageStorage(stages.settings())
+        assert "Permission denied" in refusal(lambda: storage.load(z64))
+        storage.undo_swap()
+        storage.swap()
+        assert storage.broken == ""
+        storage.close()
+        assert content(stages)[0] == GOOD
+
+    assert run_in_child(open_it) == FINISHED
+    assert damaged.exists()

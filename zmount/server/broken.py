@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import struct
 import tempfile
-import time
 from contextlib import suppress
 from typing import Any
 
@@ -19,18 +18,17 @@ from ZODB.FileStorage import FileStorage
 from ZODB.FileStorage.format import CorruptedError
 from ZODB.interfaces import IBlobStorageRestoreable
 from ZODB.POSException import StorageError
-from ZODB.TimeStamp import TimeStamp
 from ZODB.utils import p64
 
 from zmount.errors import ZMountError
 from zmount.server.freezing import last_transaction
 from zmount.server.frozen import NotFrozen
 from zmount.server.generations import Generations
+from zmount.server.marks import OID_RANGE, tid_after
 from zmount.server.settings import StageSettings
 
 # what opening a damaged content raises
 DAMAGES = (StorageError, OSError, ValueError, TypeError, CorruptedError, struct.error, NotFrozen)
-OID_RANGE = 40  # bits: staging has so many oids for itself, and others after each swap
 RANGES = 1 << 10  # of oids that are left out, as it cannot be known which ones clients have
 _REFUSED = (
     "checkCurrentSerialInTransaction copyTransactionsFrom deleteObject getTid history iterator "
@@ -123,10 +121,7 @@ def _floor(settings: StageSettings, generations: Generations) -> bytes:
     for path in (settings.path, *(one.changes for one in generations.all())):
         with suppress(OSError, ValueError, ZMountError):
             seen.append(last_transaction(path))
-    now = time.time()
-    latest = TimeStamp(max(seen))
-    floor: bytes = TimeStamp(*time.gmtime(now)[:5], now % 60).laterThan(latest).raw()
-    return floor
+    return tid_after(seen)
 
 
 def _oid(generations: Generations) -> bytes:

@@ -9,12 +9,13 @@ from zc.lockfile import LockError
 from ZODB.TimeStamp import TimeStamp
 from ZODB.utils import p64, z64
 
-from zmount.server.broken import DAMAGES, OID_RANGE
+from zmount.server.broken import DAMAGES
 from zmount.server.changes_file import ChangesFile
 from zmount.server.freezing import SwapRefused
 from zmount.server.frozen import FrozenFile
 from zmount.server.generation import BrokenGeneration, Generation, Meta
 from zmount.server.generations import Generations
+from zmount.server.marks import OID_RANGE
 from zmount.server.overlay import Overlay
 from zmount.server.settings import StageSettings
 

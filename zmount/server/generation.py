@@ -114,13 +114,19 @@ class Generation:
 
     def foreign_names(self) -> tuple[str, ...]:
         """Return what is in its directory that no swap put there."""
-        found = (path.name for path in self.path.iterdir())
+        try:
+            found = [path.name for path in self.path.iterdir()]
+        except PermissionError:
+            return (".",)  # who knows
         return tuple(name for name in found if not OURS.fullmatch(name))
 
     @property
     def was_served(self) -> bool:
-        """Whether it is or has been the current one."""
-        return (self.path / "served").exists()
+        """Whether it is or has been the current one, as far as can be seen."""
+        try:
+            return (self.path / "served").exists()
+        except PermissionError:
+            return True
 
     @property
     def known_floor(self) -> str:

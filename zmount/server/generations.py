@@ -220,25 +220,27 @@ class Generations:
         is none is kept, by another name. After an OSError the one before is it.
         """
         link = self.link
-        if link is None and not self._served():
-            link = PLAIN_NAME
         earlier = self._named(link)
         if earlier is not None and not earlier.was_served:
             earlier.note_served()
+        back = PLAIN_NAME if link is None and not self._served() else link
         try:
-            self._set_foreign_aside()
+            if link is None and os.path.lexists(self.current_link):
+                _set_aside(self.current_link)
             self._point_to(PLAIN_NAME if one is None else one.path.name)
             sync_directory(self.path)
         except OSError:
-            self.take_back(link)
+            self.take_back(back)
             raise
         if one is not None:
             with suppress(OSError):  # the next one to open it, or to leave it, does it
                 one.note_served()
-        return link
+        return back
 
     def take_back(self, link: str | None) -> None:
         """Let ``current`` name LINK again, which nobody knows was not so meanwhile."""
+        if self.link is None and os.path.lexists(self.current_link):
+            return  # it is foreign, and not even set aside
         if link is None:
             self.current_link.unlink(missing_ok=True)
         else:
@@ -246,14 +248,10 @@ class Generations:
         with suppress(OSError):
             sync_directory(self.path)
 
-    def _set_foreign_aside(self) -> None:
-        """Let what bears the name of the link, and is none, have another one."""
-        if self.link is not None or not os.path.lexists(self.current_link):
-            return
-        number = 1
-        while os.path.lexists(aside := self.path / f"current.foreign-{number}"):
-            number += 1
-        self.current_link.rename(aside)
+    def make_room_for_control(self) -> None:
+        """Let what bears the name of the control socket, and is none, have another one."""
+        if os.path.lexists(self.control) and not self.control.is_socket():
+            _set_aside(self.control)
 
     def _point_to(self, name: str) -> None:
         beside = self.path / f"current{NEW}"
@@ -299,3 +297,11 @@ class Generations:
         current = self.current
         others = [one for one in self.latest() if one != current]
         return tuple(one for one in others[keep:] if not one.foreign_names())
+
+
+def _set_aside(path: Path) -> None:
+    """Give what is not ours another name."""
+    number = 1
+    while os.path.lexists(aside := path.with_name(f"{path.name}.foreign-{number}")):
+        number += 1
+    path.rename(aside)

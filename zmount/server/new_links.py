@@ -31,9 +31,10 @@ class NewLinks:
         """
         target = Path(self._names.getBlobFilename(oid, tid))
         # also if it is there: who made it may have died before the disk had it
-        self._changed.update(
-            parent for parent in target.parents if parent.is_relative_to(self._pool)
-        )
+        directory = target.parent
+        while directory not in self._changed and directory != self._pool.parent:
+            self._changed.add(directory)
+            directory = directory.parent
         if target.exists():
             return
         target.parent.mkdir(parents=True, exist_ok=True)

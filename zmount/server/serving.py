@@ -32,6 +32,7 @@ class ServedStage(StageStorage):
 
     def __init__(self, settings: StageSettings) -> None:
         super().__init__(settings)
+        self.generations.make_room_for_control()
         self._control = ControlSocket(self.generations.control, self._do)
 
     def close(self) -> None:

@@ -28,12 +28,10 @@ from typing import Any
 
 import zope.interface
 from zc.lockfile import LockFile
-from ZODB.Connection import TransactionMetaData
 from ZODB.POSException import ReadConflictError, StorageError
-from ZODB.TimeStamp import TimeStamp
-from ZODB.utils import p64, u64, z64
+from ZODB.utils import z64
 
-from zmount.server.broken import DAMAGES, OID_RANGE, BrokenContent
+from zmount.server.broken import DAMAGES, BrokenContent
 from zmount.server.building import Builder, Built, file_storage
 from zmount.server.cleaning import clean_up
 from zmount.server.content import floor_of, open_content, open_earlier
@@ -41,6 +39,7 @@ from zmount.server.freezing import SwapRefused
 from zmount.server.gate import Gate
 from zmount.server.generation import PLAIN, Generation, remove
 from zmount.server.generations import Generations
+from zmount.server.marks import leave_mark, oids_after, tid_after
 from zmount.server.readers import Readers
 from zmount.server.settings import StageSettings
 from zmount.server.turns import PACKED, Taken, Turns
@@ -334,12 +333,8 @@ class StageStorage:
         self._must_be_open()
         if z64 != self._unchanged_since < self.lastTransaction():
             raise SwapRefused(f"{self.__name__}: it was written to this very moment")
-        now = time.time()
-        newest = TimeStamp(max(self.lastTransaction(), content.lastTransaction()))
-        floor: bytes = TimeStamp(*time.gmtime(now)[:5], now % 60).laterThan(newest).raw()
-        storages = (self._content, content, self._production())
-        top = max(u64(getattr(each, "_oid", z64)) for each in storages)
-        first_oid = p64((top >> OID_RANGE) + 1 << OID_RANGE)
+        floor = tid_after((self.lastTransaction(), content.lastTransaction()))
+        first_oid = oids_after((self._content, content, self._production()))
         before = PLAIN if self.generation is None else self.generation.number
         if generation is None:
             self.generations.note_plain(floor, first_oid, before)
@@ -348,16 +343,14 @@ class StageStorage:
                 generation.meta,
                 floor=floor.hex(),
                 first_oid=first_oid.hex(),
-                swapped_at=now,
-                before=before,
+                swapped_at=time.time(),
+                # where only the link to it was damaged, it comes after what it came after
+                before=generation.meta.before if generation == self.generation else before,
             )
             generation.write_meta(meta)
             content.raise_floor(floor)
         content.set_max_oid(first_oid)
-        marker = TransactionMetaData("zmount", "production's content took this one's place")
-        content.tpc_begin(marker, floor)
-        content.tpc_vote(marker)
-        content.tpc_finish(marker)
+        leave_mark(content, floor)
         if self._db is not None:
             content.registerDB(self._db)
         if self._resolver is not None:
