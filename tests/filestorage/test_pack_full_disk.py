@@ -85,6 +85,17 @@ def test_a_process_that_may_write_no_more_packs_nothing_and_says_why(
     must_be_as_before(scene)
 
 
+def run_until_there_is_room(scene: Scene, call: str) -> tuple[int, str]:
+    """Pack on a disk that is full from CALL on, for a moment; return status and message."""
+    filler = scene.directory / "filler"
+    with scene.victim(f"{call} fill", keep_old=False) as process:
+        wait_until(lambda: filler.exists() or process.poll() is not None, "the disk is full")
+        time.sleep(0.3)  # so long it is
+        filler.unlink(missing_ok=True)
+        said = process.communicate(timeout=60)[1]
+    return process.returncode, said
+
+
 FILLS = [f"child {number}" for number in CALLS_OF_CHILD]
 FILLS += [f"server {number}" for number in (3, 4, 5, 7, 8, 11, 13, 14, 15, 18, 21, 23, 25)]
 
@@ -93,17 +104,12 @@ FILLS += [f"server {number}" for number in (3, 4, 5, 7, 8, 11, 13, 14, 15, 18, 2
 def test_on_a_full_disk_nothing_is_packed_and_commits_go_on_when_there_is_room(
     small_disk: Scene, call: str
 ) -> None:
-    filler = small_disk.directory / "filler"
-    with small_disk.victim(f"{call} fill", keep_old=False) as process:
-        wait_until(lambda: filler.exists() or process.poll() is not None, "the disk is full")
-        time.sleep(0.3)  # so long it is
-        filler.unlink(missing_ok=True)
-        said = process.communicate(timeout=60)[1]
+    status, said = run_until_there_is_room(small_disk, call)
 
-    assert process.returncode in (0, FAILED), said
+    assert status in (0, FAILED), said
     # once the new file is in place, the next pack removes the blobs
     is_switched = (small_disk.directory / "Data.fs.pack-switch").exists()
-    if process.returncode == FAILED:
+    if status == FAILED:
         assert re.search("No space left on device|needs .* beside this one, .* are free", said)
         what = (
             "Data.fs: it is packed, but not all was done" if is_switched else "nothing was packed"
@@ -117,12 +123,7 @@ def test_on_a_full_disk_nothing_is_packed_and_commits_go_on_when_there_is_room(
 def test_what_is_left_when_the_disk_is_full_after_the_switch_is_said(
     small_disk: Scene, number: int
 ) -> None:
-    filler = small_disk.directory / "filler"
-    with small_disk.victim(f"server {number} fill", keep_old=False) as process:
-        wait_until(lambda: filler.exists() or process.poll() is not None, "the disk is full")
-        time.sleep(0.3)  # so long it is
-        filler.unlink(missing_ok=True)
-        said = process.communicate(timeout=60)[1]
+    _, said = run_until_there_is_room(small_disk, f"server {number}")
 
     assert "blobs/.removed" in small_disk.point or "Data.fs.pack-blobs" in small_disk.point
     assert (
