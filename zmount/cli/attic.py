@@ -30,12 +30,13 @@ def attic(app: App, /, instance: str | None, **said: Any) -> None:
 
     The attic is a folder of the instance's root that only managers see. An object
     goes back only where nothing is. What is dropped is gone for good with the next
-    pack of the root; a script must say --yes.
+    pack of the root; a script must say --yes. ID may be cut short before its time,
+    if it is the only one.
 
     \b
     Examples:
       zmount attic
-      zmount attic dev --restore example.org.20260101T120000Z --to /found
+      zmount attic dev --restore example.org --to /found
       zmount attic dev --drop example.org.20260101T120000Z
     """
     from zmount.operations.attic import change_attic, list_attic, plan_drop, plan_restore

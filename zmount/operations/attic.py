@@ -168,12 +168,13 @@ def _why_not(local: LocalProcesses, instance: Instance, path: str) -> str:
 
 def _one(among: tuple[InAttic, ...], slot: str) -> InAttic:
     found = [each for each in among if each.found.slot == slot]
+    found = found or [each for each in among if each.found.slot.startswith(f"{slot}.")]
     if not found:
         raise UnknownName(
             f"there is no {slot!r} in the attic",
             hint=nearest(slot, [each.found.slot for each in among]) or "zmount attic lists it",
         )
     if len(found) > 1:
-        names = ", ".join(each.instance for each in found)
-        raise UnknownName(f"{slot} is in the attics of {names}", hint="name the instance, too")
+        ids = ", ".join(f"{each.instance} {each.found.slot}" for each in found)
+        raise UnknownName(f"{slot} may be any of: {ids}", hint="name the instance, and all of ID")
     return found[0]
