@@ -21,7 +21,8 @@ from ZODB.FileStorage import FileStorage
 
 from zmount.effects.raw_file import DataFile
 from zmount.errors import UnknownName
-from zmount.operations.mounts import InstanceMounts, MountReport, mounts
+from zmount.operations.mount_reports import InstanceMounts, MountReport
+from zmount.operations.mounts import mounts
 
 PLONE = Path(__file__).parents[1] / "data" / "plone-small.tar.xz"
 SITE = "srichinmoyraces.org"

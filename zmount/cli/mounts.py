@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
     from zmount.operations.mount_problems import Problem
-    from zmount.operations.mounts import InstanceMounts, MountReport, Mounts
+    from zmount.operations.mount_reports import InstanceMounts, MountReport, Mounts
 
 SHOWN = 40  # mounts of an instance up to which those that are right are told one by one
 _COLOURS = {"ok": "green", "off-line": "yellow"}
@@ -91,6 +91,8 @@ def _summary(each: InstanceMounts) -> str:
     broken = sum(1 for mount in mounts if mount.problems)
     offline = sum(1 for mount in mounts if mount.offline)
     others = sum(1 for mount in each.mounts if mount.problems) - broken
+    if not mounts and others:
+        return "its root cannot be read, so that nothing is known of its mounts"
     said = [f"{broken} of {len(mounts)} mounts not right"] if broken else []
     said += [f"{offline} off-line"] if offline else []
     said += [f"{others} other {'thing' if others == 1 else 'things'} to see to"] if others else []

@@ -7,7 +7,7 @@ what is read is its state at that moment.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -54,11 +54,13 @@ class RawDatabases:
     """The storages of REPLICA's mounts, opened as they are asked for.
 
     A context manager: it closes them. At most :data:`MOST_OPEN` are open at a
-    time, for an instance may mount more than a process may have files open.
+    time, for an instance may mount more than a process may have files open. Servers of
+    mounts that are AWAY, by their names, are not asked again.
     """
 
-    def __init__(self, replica: Replica) -> None:
+    def __init__(self, replica: Replica, away: Collection[str] = ()) -> None:
         self._replica = replica
+        self._away = away
         self._mounts = {mount.name: mount for mount in replica.instance.mounts}
         self._open: OrderedDict[str, RawDatabase] = OrderedDict()
         self._answering: dict[tuple[Address, ...], bool] = {}
@@ -93,7 +95,7 @@ class RawDatabases:
     def _opened(self, mount: Mount) -> RawDatabase | None:
         if data_fs(mount, self._replica) is not None:
             return RawDatabase(open_records(mount.storage), mount.storage.name)
-        if mount.storage.server is None or is_in_memory(mount):
+        if mount.storage.server is None or is_in_memory(mount) or mount.name in self._away:
             return None
         addresses = zeo_addresses(mount, self._replica)
         if addresses not in self._answering:

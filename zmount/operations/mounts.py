@@ -10,13 +10,11 @@ Nothing is written, no lock is taken, no class of a database is imported.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Literal
 
 from zmount.effects.raw_contents import Servers, ask_servers, contents_of
 from zmount.effects.raw_found import FoundReference, found_anywhere, found_near
-from zmount.effects.raw_offline import StandIn
 from zmount.effects.raw_reach import Lying, lying_below
 from zmount.effects.raw_roots import Content, MountState, RawRoot, content_at
 from zmount.effects.raw_storages import RawDatabases, data_fs, is_in_memory
@@ -29,101 +27,12 @@ from zmount.operations.mount_problems import (
     mount_problems,
     root_problems,
 )
+from zmount.operations.mount_reports import InstanceMounts, MountReport, Mounts
 from zmount.topology.hosts import Host
 from zmount.topology.instances import Instance, Replica
 from zmount.topology.topology import Topology, nearest
 
 Progress = Callable[[str], None]
-Severity = Literal[0, 1, 2]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MountReport:
-    """A mount of an instance, or something found in its root; ``problems``: none is ok.
-
-    ``storage`` is "" for a reference that was found. ``offline`` is what stands in for a
-    site that was taken off-line; None: it was not.
-    """
-
-    path: str
-    storage: str
-    problems: tuple[Problem, ...] = ()
-    offline: StandIn | None = None
-    makes_missing: bool = False
-    is_configured: bool = True
-
-    @property
-    def state(self) -> str:
-        """The state in a word."""
-        if self.offline:
-            return "off-line"
-        return self.problems[0].state if self.problems else "ok"
-
-    @property
-    def severity(self) -> Severity:
-        """0: right, or off-line, as somebody wants it; 1: to be repaired; 2: not by zmount."""
-        if not self.problems:
-            return 0
-        return 1 if all(problem.is_repairable for problem in self.problems) else 2
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it as ``zmount mounts --json`` shows it."""
-        return {
-            "path": self.path,
-            "storage": self.storage or None,
-            "state": self.state,
-            "is_configured": self.is_configured,
-            "makes_missing": self.makes_missing,
-            "offline": asdict(self.offline) if self.offline is not None else None,
-            "problems": [problem.as_json() for problem in self.problems],
-        }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InstanceMounts:
-    """The mounts of one instance, its root first; ``root`` is the root's storage."""
-
-    instance: str
-    root: str
-    mounts: tuple[MountReport, ...]
-
-    @property
-    def severity(self) -> Severity:
-        """The worst of its mounts."""
-        return max((mount.severity for mount in self.mounts), default=0)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Mounts:
-    """What ``zmount mounts`` found on a host.
-
-    ``shared_roots`` are storages that are the root of several instances, with those.
-    """
-
-    host: str
-    instances: tuple[InstanceMounts, ...]
-    shared_roots: Mapping[str, tuple[str, ...]]
-
-    @property
-    def severity(self) -> Severity:
-        """The worst of all; the exit status."""
-        return max((each.severity for each in self.instances), default=0)
-
-    def as_json(self) -> dict[str, Any]:
-        """Return it as ``zmount mounts --json`` shows it."""
-        return {
-            "host": self.host,
-            "exit_status": self.severity,
-            "instances": [
-                {
-                    "name": each.instance,
-                    "root": each.root,
-                    "mounts": [mount.as_json() for mount in each.mounts],
-                }
-                for each in self.instances
-            ],
-            "shared_roots": {name: list(each) for name, each in self.shared_roots.items()},
-        }
 
 
 def mounts(
@@ -178,7 +87,8 @@ def _shared_roots(replicas: Iterable[Replica]) -> dict[str, tuple[str, ...]]:
 
 def _look(replica: Replica, servers: Servers, is_deep: bool, progress: Progress) -> InstanceMounts:
     contents = contents_of(replica, servers)
-    with RawDatabases(replica) as databases:
+    away = {each.name for each in replica.instance.mounts if servers.why_not(each, replica)}
+    with RawDatabases(replica, away) as databases:
         look = _Look(replica, servers, contents, databases)
         return InstanceMounts(
             instance=replica.instance.name,
@@ -216,7 +126,7 @@ class _Look:
             states = RawRoot(self.instance.mounts, self.databases).mount_states(self.contents)
             found = self._found(is_deep, progress)
         except StorageUnreadable as why:
-            yield replace_problem(root, why)
+            yield _with_unreadable(root, why)
             return
         reported = {state.point.virtual for state in states}
         yield from (self._report(state) for state in states)
@@ -312,7 +222,7 @@ class _Look:
         )
 
 
-def replace_problem(root: MountReport, why: StorageUnreadable) -> MountReport:
+def _with_unreadable(root: MountReport, why: StorageUnreadable) -> MountReport:
     """Return ROOT with what made it unreadable."""
     problem = Problem(
         state="unreadable",
@@ -320,4 +230,4 @@ def replace_problem(root: MountReport, why: StorageUnreadable) -> MountReport:
         advice=why.hint or "zmount verify says whether it is damaged",
         is_repairable=False,
     )
-    return MountReport(path=root.path, storage=root.storage, problems=(*root.problems, problem))
+    return replace(root, problems=(*root.problems, problem))
