@@ -51,6 +51,7 @@ COMMANDS = {
     "verify": "Say whether storages are sound, in use or not.",
     "clone": "Copy a storage as it is at one moment, while it is used.",
     "access": "Compare the access rules of two roots; bring one's to the other.",
+    "sessions": "Show where sessions are kept; prove that they outlive restarts.",
     "demo": "Bring up the design document's deployment in a directory.",
     "completion": "Print the shell's completion script.",
 }

@@ -22,7 +22,7 @@ class _NotThere(ProcessFailed):
     """There is nothing at this path."""
 
 
-class OneBrowser(http.cookiejar.DefaultCookiePolicy):
+class _OneBrowser(http.cookiejar.DefaultCookiePolicy):
     """Sends a cookie to whatever address is asked: to a browser all replicas are one site."""
 
     def domain_return_ok(self, domain: str, request: urllib.request.Request) -> bool:
@@ -34,6 +34,11 @@ class OneBrowser(http.cookiejar.DefaultCookiePolicy):
     ) -> bool:
         """Let a cookie of another domain go along."""
         return True
+
+
+def one_browser() -> http.cookiejar.CookieJar:
+    """Return the cookies of one browser, for clients of several replicas of one site."""
+    return http.cookiejar.CookieJar(_OneBrowser())
 
 
 class ZopeClient:
