@@ -373,6 +373,9 @@ def test_an_object_of_the_attic_comes_back_or_goes_up_or_down(zopes: Zopes) -> N
     assert zopes.dev.get("/dev/found/title_or_id")[1] == "the new one"
     with pytest.raises(RemountFailed, match="something is there"):
         plan_restore(topology, host, attic(zopes), second, "/dev/found")
+    with pytest.raises(UnknownName, match="no 'x' in the attic"):
+        plan_drop(attic(zopes), "x")
+    assert plan_drop(attic(zopes), "x.org").of.found.slot == second  # the only one of that name
     zopes.stop("dev")
     assert change_attic(topology, host, plan_drop(attic(zopes), second)).is_done
     assert attic(zopes) == ()

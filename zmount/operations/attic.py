@@ -93,10 +93,10 @@ def plan_restore(
     why = _why_not(local, topology.instance(one.instance), path)
     if why:
         raise RemountFailed(
-            f"{one.instance}: {slot} cannot go to {path}: {why}",
+            f"{one.instance}: {one.found.slot} cannot go to {path}: {why}",
             hint="--to names another place, as --to /found",
         )
-    return AtticChange(of=one, step=RestoreFromAttic(slot=slot, path=path))
+    return AtticChange(of=one, step=RestoreFromAttic(slot=one.found.slot, path=path))
 
 
 def plan_drop(among: tuple[InAttic, ...], slot: str) -> AtticChange:
@@ -104,7 +104,8 @@ def plan_drop(among: tuple[InAttic, ...], slot: str) -> AtticChange:
 
     :raises UnknownName: it is not there
     """
-    return AtticChange(of=_one(among, slot), step=DropFromAttic(slot=slot))
+    one = _one(among, slot)
+    return AtticChange(of=one, step=DropFromAttic(slot=one.found.slot))
 
 
 def change_attic(
