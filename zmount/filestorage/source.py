@@ -91,6 +91,8 @@ def _mapped(path: Path, descriptor: int, end: int | None) -> tuple[os.stat_resul
         return found, mmap.mmap(descriptor, size, prot=mmap.PROT_READ)
     except OSError as why:
         raise StorageUnreadable(f"{path}: cannot be read: {why.strerror}") from None
+    except ValueError:  # mmap's, which looks at the size once more
+        raise CorruptFile(path, os.fstat(descriptor).st_size, "it was truncated just now") from None
 
 
 def _must_begin_right(path: Path, magic: bytes) -> None:
