@@ -136,7 +136,9 @@ def test_a_right_mount_point_with_its_object_is_ok(databases: Databases) -> None
     state = databases.state()
 
     assert (state.state, state.makes_missing, state.holder) == ("ok", False, "main")
-    assert state.content == Content(state="ok", class_name="OFS.Folder.Folder")
+    assert state.content.state == "ok"
+    assert state.content.class_name == "OFS.Folder.Folder"
+    assert state.content.own_id == "x"
 
 
 def test_a_mount_point_that_may_make_what_is_missing_is_told(databases: Databases) -> None:

@@ -14,9 +14,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from zmount.effects.raw_contents import Servers, ask_servers, contents_of
-from zmount.effects.raw_found import FoundReference, found_anywhere, found_near
+from zmount.effects.raw_found import FoundReference, found_near
 from zmount.effects.raw_reach import Lying, lying_below
 from zmount.effects.raw_roots import Content, MountState, RawRoot, content_at
+from zmount.effects.raw_search import found_anywhere
 from zmount.effects.raw_storages import RawDatabases, data_fs, is_in_memory
 from zmount.errors import StorageUnreadable, UnknownName
 from zmount.operations.mount_problems import (
