@@ -58,23 +58,22 @@ def sessions(app: App, instances: tuple[str, ...], prove: bool, yes: bool, dry_r
 
 
 def _prove(app: App, wish: ProofWish) -> None:
-    from zmount.cli.progress import progress
     from zmount.cli.sessions_text import plan_text, proved_text, tried_text
+    from zmount.operations.changes import Change
     from zmount.operations.sessions_plan import ProofPlan, Tried
     from zmount.operations.sessions_proof import prove
 
     def ask(plan: ProofPlan) -> bool:
         return click.confirm("Visitors wait meanwhile. Go on?", err=True)
 
-    with progress("waiting for") as tell:
+    def watch(event: Event) -> None:
+        if isinstance(event, Change):
+            for line in (str(event), *event.notes, *event.warnings):
+                click.echo(line, err=True)
+        elif isinstance(event, ProofPlan | Tried) and not app.as_json:
+            click.echo(plan_text(event) if isinstance(event, ProofPlan) else tried_text(event))
 
-        def watch(event: Event) -> None:
-            if not isinstance(event, ProofPlan | Tried):
-                tell(event)
-            elif not app.as_json:
-                click.echo(plan_text(event) if isinstance(event, ProofPlan) else tried_text(event))
-
-        asks = sys.stdin.isatty() and not app.as_json
-        proof = prove(app.topology, app.host, wish, watch, ask if asks else None)
+    asks = sys.stdin.isatty() and not app.as_json
+    proof = prove(app.topology, app.host, wish, watch, ask if asks else None)
     app.show(proved_text(proof), proof.as_json())
     proof.refuse_losses()

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zmount.effects.raw_access import root_rules
+from zmount.effects.raw_attic import ATTIC
 from zmount.effects.raw_storages import RawDatabases, is_read_only
 from zmount.errors import AccessDiffers, StorageUnreadable, UnknownName
 from zmount.operations.access_plan import (
@@ -35,7 +36,6 @@ from zmount.topology.hosts import Host
 from zmount.topology.instances import Instance, Kind, Replica
 from zmount.topology.topology import Topology
 
-ATTIC = "/zmount_attic"
 Ask = Callable[[CopyPlan], bool]
 Watcher = Callable[[CopyPlan | str], None]
 
