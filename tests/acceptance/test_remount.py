@@ -30,10 +30,7 @@ from deployments import Deployment
 from zope_files import in_file
 
 from zmount.agent.attic import ATTIC
-from zmount.effects.raw_attic import attic_objects
-from zmount.effects.raw_found import found_anywhere
-from zmount.effects.raw_roots import RawRoot
-from zmount.effects.raw_storages import RawDatabases
+from zmount.errors import RemountFailed
 from zmount.operations.attic import list_attic
 from zmount.operations.mounts import mounts
 from zmount.operations.prepare import prepare
@@ -261,6 +258,18 @@ def test_what_renaming_and_cutting_left_is_cleaned_and_the_wrong_id_told(lax: Zo
     assert only(lax.remount(), "dev").steps == ()
 
 
+def test_a_reference_to_part_of_a_site_is_not_removed(lax: Zopes) -> None:
+    add_document(lax.dev, "/pub/z.org/part", 100)
+    cut_and_paste(lax.dev, "/pub/z.org/part", "/")
+    delete(lax.dev, "/pub/z.org")
+
+    with pytest.raises(RemountFailed, match="to an object that no mount point shows"):
+        lax.remount("/pub/z.org", "/part").refuse_failures()
+
+    assert len(lax.dev.get("/part")[1]) == 100
+    assert lax.states("dev")["/pub/z.org"] == "ok"
+
+
 def test_no_reference_comes_into_being_and_the_mounted_storage_is_not_written(
     zopes: Zopes,
 ) -> None:
@@ -269,11 +278,8 @@ def test_no_reference_comes_into_being_and_the_mounted_storage_is_not_written(
     size = Path(production).stat().st_size
     paste_over(zopes.dev, "/home/x.org", "/pub/x.org")
     zopes.remount()
-    instance = zopes.deployment.topology.instance("dev")
-    with RawDatabases(instance.replicas[0]) as databases:
-        database = databases.get(instance.root.name)
-        assert database is not None
-        everything = found_anywhere(database, lambda said: None)
-        assert attic_objects(RawRoot(instance.mounts, databases))
-    assert [each.path for each in everything if each.reference.database] == []
+    found = mounts(zopes.deployment.topology, zopes.deployment.host, ["dev"], is_deep=True)
+    # what was copied holds no mount point; what was made is configured
+    assert {each.state for each in found.instances[0].mounts} == {"ok"}
+    assert zopes.dev.get(f"/{ATTIC}")[0] == 200
     assert Path(production).stat().st_size == size

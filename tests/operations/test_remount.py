@@ -21,6 +21,8 @@ from broken_mounts import (
     stop,
 )
 from deployments import Deployment, wait_until
+from OFS.Folder import Folder
+from Products.BTreeFolder2.BTreeFolder2 import BTreeFolder2
 from zope_files import in_file
 
 from zmount.effects.credentials import VARIABLE
@@ -188,6 +190,25 @@ def test_an_instance_that_is_down_is_repaired_by_its_own_zope(zopes: Zopes) -> N
     zopes.start("dev")
     assert set(mount_status(zopes.dev).values()) == {"Ok"}
     assert zopes.dev.get("/pub/x.org/doc")[0] == 200
+
+
+def test_a_mount_point_in_a_folder_with_a_tree_is_repaired(zopes: Zopes) -> None:
+    def plant(app: Any) -> None:
+        app._delOb("pub")
+        app._setOb("pub", BTreeFolder2("pub"))
+        app.pub._setObject("x.org", Folder("x.org"))
+
+    zopes.stop("dev")
+    in_file(zopes.data_fs("root/dev"), plant)
+    zopes.start("dev")
+
+    result = zopes.remount()
+
+    result.refuse_failures()
+    assert list(only(result, "dev").slots) == ["/pub/x.org"]
+    assert zopes.dev.get("/pub/x.org/doc")[0] == 200
+    assert set(mount_status(zopes.dev).values()) == {"Ok"}
+    assert zopes.states()["/pub/x.org"] == "ok"
 
 
 def test_where_nothing_runs_the_servers_run_meanwhile(zopes: Zopes) -> None:

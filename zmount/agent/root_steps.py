@@ -56,6 +56,7 @@ def _must_hold(folder, real):
 
 def make_mount_point(app, made, *, virtual, database, makes_missing):
     """Make the mount point at VIRTUAL, with the folders above it."""
+    from Acquisition import aq_base
     from OFS.Folder import Folder
     from Products.ZODBMountPoint.MountedObject import MountedObject, setMountPoint
 
@@ -78,7 +79,11 @@ def make_mount_point(app, made, *, virtual, database, makes_missing):
     stand_in.id = mount.id
     stand_in.meta_type = mount.__of__(container).meta_type
     container._setObject(mount.id, stand_in, set_owner=0)
-    container._setOb(mount.id, mount)
+    base = aq_base(container)
+    if "_tree" in base.__dict__:  # of a BTreeFolder2, whose _setOb wants a free id
+        base._tree[mount.id] = mount
+    else:
+        base._setOb(mount.id, mount)
     setMountPoint(container, mount.id, mount)
 
 
