@@ -22,6 +22,12 @@ from zmount.cli.options import dry_run_option
     is_flag=True,
     help="Restart an instance that does not answer, or goes on working on the site.",
 )
+@click.option(
+    "--unmount",
+    "unmounts",
+    is_flag=True,
+    help="Leave its database out of zope.conf, too; its instances are restarted.",
+)
 @dry_run_option
 @click.pass_obj
 def offline(app: App, /, site: str, reason: str, **said: Any) -> None:
@@ -32,12 +38,16 @@ def offline(app: App, /, site: str, reason: str, **said: Any) -> None:
     once, one that is down has it done for it; one whose threads are all busy must
     be restarted for it, which is asked for first.
 
+    A Zope opens every database when it starts, and does not start where one cannot be
+    opened: --unmount leaves that of the site out until zmount online.
+
     \b
     Examples:
       zmount offline example.org --reason "the new search never ends"
       zmount offline example.org --instance dev --staging
       zmount offline example.org --instance pub --restart
+      zmount offline example.org --unmount
     """
-    from zmount.operations.offline import offline
+    from zmount.operations.unmount import offline_or_unmount
 
-    told(app, offline, site=site, reason=reason, **said)
+    told(app, offline_or_unmount, site=site, reason=reason, **said)

@@ -49,12 +49,14 @@ def told(app: App, act: Act, *, dry_run: bool, **said: Any) -> None:
     from zmount.cli.progress import progress
     from zmount.operations.offline_roots import Voices
     from zmount.operations.offlined import OfflineWish, refuse_failures
+    from zmount.topology.load import load
 
     wish = OfflineWish(is_dry_run=dry_run, **said)
     ask = _ask if sys.stdin.isatty() and not app.as_json else None
     with progress("restarting") as watch:
         voices = Voices(say=lambda line: click.echo(line, err=True), watch=watch, ask=ask)
-        results = act(app.topology, app.host, wish, voices)
+        # as the file says it, with what is unmounted
+        results = act(load(app.path), app.host, wish, voices)
     if app.as_json:
         app.show("", [each.as_json() for each in results])
     else:

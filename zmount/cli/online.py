@@ -16,7 +16,7 @@ from zmount.cli.options import dry_run_option
 @click.argument("site", shell_complete=site_names)
 @side_and_instances
 @click.option(
-    "--restart", "restarts", is_flag=True, help="Restart an instance that does not answer."
+    "--restart", "restarts", is_flag=True, help="Restart an instance where that is needed."
 )
 @dry_run_option
 @click.pass_obj
@@ -31,6 +31,6 @@ def online(app: App, /, site: str, **said: Any) -> None:
       zmount online example.org
       zmount online example.org --instance dev --staging
     """
-    from zmount.operations.online import online
+    from zmount.operations.unmount import online_or_mount
 
-    told(app, online, site=site, **said)
+    told(app, online_or_mount, site=site, **said)

@@ -123,6 +123,8 @@ def _offline(look: Look, target: Target, wish: OfflineWish) -> Offline:
         since=said.since,
         reason=said.reason,
         by=said.by,
+        is_unmounted=wish.unmounts
+        or (target.remembered is not None and target.remembered.is_unmounted),
     )
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from zmount.errors import OfflineFailed
-from zmount.operations.changes import Watcher, refuse_failures
+from zmount.operations.changes import Change, Watcher, refuse_failures
 from zmount.operations.local_processes import LocalProcesses
 from zmount.operations.offline_look import look_again
 from zmount.operations.offlined import Look, OfflineWish
@@ -20,9 +20,11 @@ from zmount.operations.process_names import with_needed
 from zmount.operations.root_changes import change_root, change_root_without
 from zmount.operations.start import start_processes
 from zmount.operations.stop import stop_processes
+from zmount.operations.without_unmounted import without_unmounted
 from zmount.plan.root_steps import RootStep
 from zmount.topology.processes import Process
 
+CHANGED_DOWN = "its root can only be changed while it is stopped"
 Say = Callable[[str], None]
 Ask = Callable[[str], bool]
 
@@ -92,11 +94,12 @@ def changeable(
         return
     must_be_wished(look, wish, voices)
     running = tuple(each.process for each in look.processes if each.state != "stopped")
+    as_run = replace(local, topology=without_unmounted(local.topology))
     refuse_failures(stop_processes(local, running, voices.watch))
     try:
         yield look_again(local, look)
     finally:
-        restarted = start_processes(local, with_needed(running, local.all), voices.watch)
+        restarted = _start(as_run, running, voices)
     refuse_failures(change for change in restarted if not change.process.is_zeo)
 
 
@@ -106,21 +109,31 @@ def restart(local: LocalProcesses, processes: Sequence[Process], voices: Voices)
     :raises ProcessFailed: one could not be stopped, or does not start again
     """
     refuse_failures(stop_processes(local, processes, voices.watch))
-    refuse_failures(start_processes(local, with_needed(processes, local.all), voices.watch))
+    as_run = replace(local, topology=without_unmounted(local.topology))
+    refuse_failures(_start(as_run, processes, voices))
 
 
-def must_be_wished(look: Look, wish: OfflineWish, voices: Voices) -> None:
-    """Refuse to stop an instance that nobody wished to be stopped.
+def _start(
+    local: LocalProcesses, processes: Sequence[Process], voices: Voices
+) -> tuple[Change, ...]:
+    """Start PROCESSES as LOCAL's topology has them, and what they need."""
+    names = {process.name for process in processes}
+    chosen = tuple(process for process in local.all if process.name in names)
+    return start_processes(local, with_needed(chosen, local.all), voices.watch)
+
+
+def must_be_wished(look: Look, wish: OfflineWish, voices: Voices, why: str = CHANGED_DOWN) -> None:
+    """Refuse to stop an instance that nobody wished to be stopped; WHY says what it needs it for.
 
     :raises OfflineFailed: with the option that says so
     """
     name = look.instance.name
-    states = ", ".join(f"{each.process.name} is {each.state}" for each in look.processes)
+    up = [each for each in look.processes if each.is_up or each.state == "restarting"]
+    states = ", ".join(f"{each.process.name} is {each.state}" for each in up)
     if wish.restarts or (voices.ask is not None and voices.ask(f"{states}. Restart {name}?")):
         return
     raise OfflineFailed(
-        f"instance {name} is up and does not answer ({states}): its root can only be changed "
-        "while it is stopped",
+        f"{states}: {why}",
         hint=f"--restart stops it, by kill -9 where it does not end, and starts it again; "
         f"zmount spin {name} shows what it does",
     )

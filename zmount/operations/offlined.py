@@ -36,7 +36,8 @@ class OfflineWish:
     """Which mount points of the site ``site`` are meant, and how it may be done.
 
     Without ``instances`` all that mount it, without ``side`` both sides. ``restarts``
-    where an instance does not answer, or goes on working on the site.
+    where an instance does not answer, or goes on working on the site. ``unmounts`` also
+    the site's database, so that an instance starts without it.
     """
 
     site: str
@@ -44,6 +45,7 @@ class OfflineWish:
     instances: tuple[str, ...] = ()
     side: Side | None = None
     restarts: bool = False
+    unmounts: bool = False
     is_dry_run: bool = False
 
 

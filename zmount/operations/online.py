@@ -56,7 +56,7 @@ def _put_back(
         came_of(look, each, "was on-line") for each in look.targets if each.state != "off-line"
     ]
     for target in out:
-        _must_hold_it(look, target)
+        must_hold_it(look, target)
     if wish.is_dry_run:
         return results + [came_of(look, each, "planned", detail="to be put back") for each in out]
     if out:
@@ -76,7 +76,7 @@ def _since(target: Target) -> str:
     return f"again; it was off-line {target.detail}"
 
 
-def _must_hold_it(look: Look, target: Target) -> None:
+def must_hold_it(look: Look, target: Target) -> None:
     """Refuse to show a storage that lacks the site, or cannot be read.
 
     :raises OfflineFailed: with what is wrong with it

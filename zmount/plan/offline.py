@@ -23,6 +23,7 @@ class Offline:
 
     ``path`` is its path in ``instance``; ``since`` is a moment as ISO 8601 writes it.
     ``reason`` and ``by`` are for administrators; visitors do not see them.
+    ``is_unmounted`` is True where its database is left out of zope.conf as well.
     """
 
     instance: str
@@ -32,13 +33,15 @@ class Offline:
     since: str
     reason: str = ""
     by: str = ""
+    is_unmounted: bool = False
 
     @property
     def told(self) -> str:
         """Since when, by whom and why."""
         by = f" by {self.by}" if self.by else ""
         why = f": {self.reason}" if self.reason else ""
-        return f"off-line since {self.since}{by}{why}"
+        how = "off-line and unmounted" if self.is_unmounted else "off-line"
+        return f"{how} since {self.since}{by}{why}"
 
     def as_json(self) -> dict[str, Any]:
         """Return the same as plain values."""
