@@ -88,10 +88,11 @@ class App:
 
     @cached_property
     def topology(self) -> Topology:
-        """The topology, read once."""
+        """The topology, read once; without the mounts that are off-line and unmounted."""
+        from zmount.operations.without_unmounted import without_unmounted
         from zmount.topology.load import load
 
-        return load(self.path)
+        return without_unmounted(load(self.path))
 
     @cached_property
     def host(self) -> Host:
