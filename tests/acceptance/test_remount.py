@@ -31,8 +31,10 @@ from zope_files import in_file
 
 from zmount.agent.attic import ATTIC
 from zmount.errors import RemountFailed
-from zmount.operations.attic import list_attic
+from zmount.operations.attic import change_attic, list_attic, plan_drop
 from zmount.operations.mounts import mounts
+from zmount.operations.pack import pack
+from zmount.operations.pack_plan import PackWish
 from zmount.operations.prepare import prepare
 from zmount.operations.remount import RemountWish, remount
 from zmount.operations.remounted import RemountResult
@@ -136,6 +138,27 @@ def test_a_copy_in_the_way_is_moved_aside_and_its_size_told(zopes: Zopes) -> Non
     assert (found.found.path, found.found.slot) == ("/home/x.org", done.slots["/home/x.org"])
     assert found.found.size == aside
     assert zopes.dev.get(f"/{ATTIC}/{found.found.slot}/x.org/edited")[0] == 200
+
+
+def test_a_pack_gets_back_what_was_told(zopes: Zopes) -> None:
+    topology, host = zopes.deployment.topology, zopes.deployment.host
+    paste_over(zopes.dev, "/home/x.org", "/pub/x.org")
+    aside = only(zopes.remount(), "dev").asides["/home/x.org"]
+    with_it = would_free(zopes, "root/dev")
+
+    change_attic(topology, host, plan_drop(list_attic(topology, host, ("dev",))[-1:], "x.org"))
+
+    more = would_free(zopes, "root/dev") - with_it
+    assert aside.size_bytes <= more < aside.size_bytes + 2000  # and its folder in the attic
+
+
+def would_free(zopes: Zopes, storage: str) -> int:
+    wish = PackWish(names=(storage,), days=0, is_dry_run=True)
+    result = pack(zopes.deployment.topology, zopes.deployment.host, wish, lambda event: None)
+    result.refuse_failures()
+    freed = result.storages[0].freed_bytes
+    assert freed is not None
+    return freed
 
 
 def test_visitors_do_not_get_into_the_attic_even_where_an_object_lets_them(zopes: Zopes) -> None:
