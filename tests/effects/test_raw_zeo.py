@@ -90,6 +90,7 @@ def test_a_server_that_is_not_there_is_told(storage: Storage) -> None:
         (b"\x00\x00\x00\x04what", "no ZEO server answers"),
         (b"\x00\x00\x00\x02Z5", "closed the connection"),
         (b"\x00\x00\x00\x02Z5\x00\x00\x00\x03\x80\x03q", "cannot be read"),
+        (b"\x00\x00\x00\x02Z5\x00\x00\x00\x05\x80\x03K\x01.", "cannot be read"),
         (b"", "closed the connection"),
     ],
 )

@@ -16,6 +16,7 @@ import ssl
 from typing import Any
 
 from ZEO.asyncio.marshal import decoder, encoder
+from ZODB.utils import maxtid, p64, z64
 from zodbpickle.pickle import Unpickler, UnpicklingError
 
 from zmount.effects.zeo_client import client_context
@@ -27,6 +28,7 @@ from zmount.topology.zeo import Tls
 TIMEOUT_S = 3.0  # for each answer
 _LONGEST = 1 << 30  # bytes of an answer: a bound for what is no ZEO server
 _NO_KEY = "POSKeyError"
+_AHEAD = (z64, p64(1))  # the root and, nearly always, its Application
 
 
 class ZeoRecords:
@@ -41,6 +43,8 @@ class ZeoRecords:
         self._name = storage.name
         self._server = storage.server.name if storage.server is not None else str(address)
         self._calls = 0
+        self._ahead: dict[tuple[bytes, bytes], int] = {}  # calls whose answers are not awaited yet
+        self._answers: dict[int, tuple[int, Any]] = {}
         try:
             self._socket = _connected(address, tls)
         except OSError as why:
@@ -51,14 +55,15 @@ class ZeoRecords:
                 raise self._unreadable("something that is no ZEO server answers")
             self._encode = encoder(greeting)
             self._decode = decoder(greeting) if greeting[:1] == b"M" else _decoded_pickle
-            self._call("register", storage.zeo_name, True, first=greeting)
+            self._begin(greeting, storage.zeo_name)
         except BaseException:
             self.close()
             raise
 
     def loadBefore(self, oid: bytes, tid: bytes) -> tuple[bytes, bytes, bytes | None] | None:
         """Return the newest record of OID that is older than TID; None: there is none."""
-        found = self._call("loadBefore", oid, tid)
+        number = self._ahead.pop((oid, tid), 0)
+        found = self._answer(number) if number else self._call("loadBefore", oid, tid)
         return None if found is None else (bytes(found[0]), bytes(found[1]), found[2])
 
     def __len__(self) -> int:
@@ -69,15 +74,31 @@ class ZeoRecords:
         """Close the connection."""
         self._socket.close()
 
-    def _call(self, method: str, *args: object, first: bytes = b"") -> Any:
-        """Return what the server answers; FIRST is a message to go before the call."""
+    def _begin(self, greeting: bytes, name: str) -> None:
+        """Take the storage NAME, and ask for the first records before they are asked for."""
+        number, register = self._numbered("register", name, True)
+        messages = [greeting, register]
+        for oid in _AHEAD:
+            ahead, load = self._numbered("loadBefore", oid, maxtid)
+            self._ahead[oid, maxtid] = ahead
+            messages.append(load)
+        self._send(*messages)
+        self._answer(number)
+
+    def _call(self, method: str, *args: object) -> Any:
+        number, message = self._numbered(method, *args)
+        self._send(message)
+        return self._answer(number)
+
+    def _numbered(self, method: str, *args: object) -> tuple[int, bytes]:
         self._calls += 1
-        call = self._encode(self._calls, False, method, args)
-        self._send(*((first, call) if first else (call,)))
-        while True:
-            number, flags, name, result = self._decoded(self._message())
-            if number == self._calls and name == ".reply":
-                break  # all else is told to every client: what others commit
+        return self._calls, self._encode(self._calls, False, method, args)
+
+    def _answer(self, number: int) -> Any:
+        """Return what the server answers to the call NUMBER; None: there is no such object."""
+        while number not in self._answers:
+            self._take(self._message())
+        flags, result = self._answers.pop(number)
         if not flags:
             return result
         said = result[0] if isinstance(result, tuple | list) and result else result
@@ -85,9 +106,12 @@ class ZeoRecords:
             return None
         raise self._unreadable(f"{said}: {result[1] if isinstance(result, tuple | list) else ''}")
 
-    def _decoded(self, message: bytes) -> Any:
+    def _take(self, message: bytes) -> None:
+        """Keep what MESSAGE answers."""
         try:
-            return self._decode(message)
+            number, flags, name, result = self._decode(message)
+            if name == ".reply":  # all else is told to every client: what others commit
+                self._answers[number] = flags, result
         except (ValueError, TypeError, UnpicklingError, EOFError, LookupError, AttributeError) as e:
             raise self._unreadable(f"its answer cannot be read: {e}") from None
 
