@@ -281,6 +281,22 @@ def test_what_renaming_and_cutting_left_is_cleaned_and_the_wrong_id_told(lax: Zo
     assert only(lax.remount(), "dev").steps == ()
 
 
+def test_a_mount_point_that_was_renamed_and_back_is_one_again(lax: Zopes) -> None:
+    rename(lax.dev, "/home/z.org", "for.a.moment")
+    rename(lax.dev, "/home/for.a.moment", "z.org")
+    assert lax.states("dev")["/home/z.org"] == "cross-database reference"
+
+    result = lax.remount("/home/z.org", instances=("dev",))
+
+    result.refuse_failures()
+    assert [str(step) for step in only(result, "dev").steps] == [
+        "replace the reference into stage/z.org at /home/z.org by the mount point"
+    ]
+    assert only(result, "dev").notes == ()
+    assert lax.states("dev")["/home/z.org"] == "ok"
+    assert mount_status(lax.dev)["/home/z.org"] == "Ok"
+
+
 def test_a_reference_to_part_of_a_site_is_not_removed(lax: Zopes) -> None:
     add_document(lax.dev, "/pub/z.org/part", 100)
     cut_and_paste(lax.dev, "/pub/z.org/part", "/")

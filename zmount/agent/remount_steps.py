@@ -30,11 +30,7 @@ def replace_reference(app, made, *, virtual, database, oid):
     there = raw(container, name)
     if attribute(there, "_isMountedObject") and there._path == virtual:
         raise NothingToDo
-    _must_refer(container, name, database, oid)
-    shown = _must_connect(container, virtual, database, makes_missing=False)
-    if shown._p_oid != bytes.fromhex(oid):
-        raise Refused(f"the reference at {virtual} is to another object than is mounted there")
-    take(container, name)
+    remove_reference(app, made, path=virtual, virtual=virtual, database=database, oid=oid)
     make_mount_point(app, made, virtual=virtual, database=database, makes_missing=False)
 
 
