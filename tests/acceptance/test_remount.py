@@ -188,7 +188,7 @@ def test_a_replayed_repair_changes_nothing(zopes: Zopes) -> None:
     result = zopes.remount()
 
     assert [each.steps for each in result.instances] == [(), ()]
-    assert str(result) == "nothing to repair: every mount point is as it should be"
+    assert str(result) == "nothing to repair: every mount point is in its place"
     assert zopes.data_fs("pub").stat().st_size == size
 
 

@@ -220,8 +220,11 @@ def _repaired(task: _Task, result: Remounted) -> Remounted:
         },
         refused=(*result.refused, *(_undone(step, why) for step, why in came.refused.items())),
     )
-    _must_be_done(task, frozenset(came.refused))
-    return replace(result, seen_by=_seen_by(task, seen, came.done))
+    try:
+        _must_be_done(task, frozenset(came.refused))
+        return replace(result, seen_by=_seen_by(task, seen, came.done))
+    except ZMountError as why:  # what was done is told all the same
+        return replace(result, error=why)
 
 
 def _must_be_done(task: _Task, left: frozenset[RootStep]) -> None:

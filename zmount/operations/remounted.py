@@ -107,7 +107,7 @@ class RemountResult:
             for each in self.instances
             for line_number, line in enumerate(each.lines)
         ]
-        return "\n".join(lines) or "nothing to repair: every mount point is as it should be"
+        return "\n".join(lines) or "nothing to repair: every mount point is in its place"
 
     def as_json(self) -> dict[str, Any]:
         """Return the same as plain values."""
