@@ -140,6 +140,17 @@ def test_a_database_is_made_once(databases):
     assert (databases / "tiny.fs").stat() == before
 
 
+def test_mounts_prints_a_row_for_each_way_of_reading(databases):
+    printed = bench(
+        "mounts", "--size", "tiny", "--mounts", "3", "--rounds", "1", "--directory", databases
+    )
+
+    assert [row[1:3] for row in rows(printed, 1, 7)] == [
+        ["from their files", "3"],
+        ["through ZEO", "3"],
+    ]
+
+
 def test_the_database_is_what_filestorage_would_have_written(databases, capsys):
     fstest.check(str(databases / "tiny.fs"))
     fsrefs.main(str(databases / "tiny.fs"))
