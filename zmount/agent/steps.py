@@ -12,10 +12,24 @@ the first two had nothing to do; a refused one found something else than planned
 left it alone.
 """
 
-from zmount.agent import access_steps, attic_steps, offline_steps, remount_steps, root_steps
+from zmount.agent import (
+    access_steps,
+    attic_steps,
+    offline_steps,
+    remount_steps,
+    root_steps,
+    sandbox_steps,
+)
 from zmount.agent.paths import NothingToDo, Refused
 
-MODULES = (root_steps, offline_steps, access_steps, attic_steps, remount_steps)
+MODULES = (
+    root_steps,
+    offline_steps,
+    access_steps,
+    attic_steps,
+    remount_steps,
+    sandbox_steps,
+)
 
 
 def carry_out(app, steps, note):

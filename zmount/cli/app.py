@@ -52,6 +52,7 @@ COMMANDS = {
     "clone": "Copy a storage as it is at one moment, while it is used.",
     "access": "Compare the access rules of two roots; bring one's to the other.",
     "sessions": "Show where sessions are kept; prove that they outlive restarts.",
+    "sandbox": "Give developers sandboxes, list them, or take one away.",
     "demo": "Bring up the design document's deployment in a directory.",
     "completion": "Print the shell's completion script.",
 }

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ZODB.blob import LAYOUTS
+from ZODB.utils import z64
 
 from zmount.effects.raw_file import DataFile
 from zmount.effects.raw_records import RawDatabase
@@ -26,11 +27,15 @@ _LAYOUT_FILE = ".layout"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lying:
-    """What lies in a storage: how many objects, the bytes of their records, of their blobs."""
+    """What lies in a storage: how many objects, the bytes of their records, of their blobs.
+
+    ``last_tid`` is of the transaction that wrote one of these objects last.
+    """
 
     objects: int = 0
     record_bytes: int = 0
     blob_bytes: int = 0
+    last_tid: bytes = z64
 
     @property
     def size_bytes(self) -> int:
@@ -42,6 +47,7 @@ class Lying:
 class _Count:
     objects: int = 0
     record_bytes: int = 0
+    last_tid: bytes = z64
     blobs: list[tuple[bytes, bytes]] = field(default_factory=list)  # oid and tid
 
 
@@ -66,6 +72,7 @@ def lying_below(
         objects=count.objects,
         record_bytes=count.record_bytes,
         blob_bytes=sum(_blob_sizes(blob_dir, count.blobs)) if blob_dir is not None else 0,
+        last_tid=count.last_tid,
     )
 
 
@@ -81,6 +88,7 @@ def _count_in_file(file: DataFile, oid: bytes, above: Iterable[bytes]) -> _Count
         for place in places:
             count.objects += 1
             count.record_bytes += file.stored_bytes(place)
+            count.last_tid = max(count.last_tid, _tid_at(file, place))
             start = place + DATA_HEADER
             if _BLOB_NAME in bytes(buffer[start : start + _NAMED_WITHIN]):
                 count.blobs.append((bytes(buffer[place : place + 8]), _tid_at(file, place)))
@@ -103,9 +111,10 @@ def _count(database: RawDatabase, oid: bytes, above: Iterable[bytes]) -> _Count:
         found = database.references(each := todo.pop())
         if found is None:
             continue
-        references, size_bytes = found
+        references, size_bytes, tid = found
         count.objects += 1
         count.record_bytes += DATA_HEADER + size_bytes
+        count.last_tid = max(count.last_tid, tid)
         for reference in references:
             if reference.database or reference.is_weak or reference.oid in seen:
                 continue

@@ -174,8 +174,10 @@ class RawDatabase:
         if self._storage is not None:
             self._storage.close()
 
-    def references(self, oid: bytes) -> tuple[tuple[Reference, ...], int] | None:
-        """Return all references in the record of OID, and its size in bytes; None: no record.
+    def references(self, oid: bytes) -> tuple[tuple[Reference, ...], int, bytes] | None:
+        """Return all references in the record of OID, its size in bytes and its tid.
+
+        None: there is no record.
 
         They are weak and strong ones, in this database and to others; nothing is kept.
 
@@ -185,7 +187,7 @@ class RawDatabase:
         if found is None:
             return None
         with self._told(oid):
-            return _references(found[0]), len(found[0])
+            return _references(found[0]), len(found[0]), found[1]
 
     def _read(self, oid: bytes) -> Record | None:
         found = self._load(oid)

@@ -41,7 +41,8 @@ _NOBODY_TOOK = ("shadowed", "cross-database reference", "unknown")  # something 
 ZOPE_SESSIONS = "/temp_folder/session_data"  # what a new session data manager uses
 
 # What an owner needs for working in his own sandbox. None of them reaches code
-# on the file system, users, roles or other people's permissions.
+# on the file system, users, roles or other people's permissions. "Undo changes" is none
+# of them: it is about the transactions of a whole database, whoever made them.
 SANDBOX_PERMISSIONS = (
     "Access contents information",
     "Add Documents, Images, and Files",
@@ -56,7 +57,6 @@ SANDBOX_PERMISSIONS = (
     "Copy or Move",
     "Delete objects",
     "Manage properties",
-    "Undo changes",
     "Use mailhost services",
     "View History",
     "View management screens",
