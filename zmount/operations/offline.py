@@ -98,7 +98,7 @@ def _take(
             if any(each.state != "off-line" for each in look_again(local, look).targets):
                 remember_offline(local.host, before)
             raise
-    notes = _still_at_it(local, look, wish, voices)
+    notes = (*_shared(look), *_still_at_it(local, look, wish, voices))
     verify_offline(local, look_again(local, look))
     for target in look.targets:
         if target.state == "off-line":
@@ -154,6 +154,16 @@ def _must_be_gone(local: LocalProcesses, process: Process, virtual: str) -> None
                 f"{process.name}: a visitor of {path} gets {answer.detail}, not 503",
                 hint=f"zmount spin {process.name}, if it does not answer; "
                 f"zmount mounts {process.name}",
+            )
+
+
+def _shared(look: Look) -> Iterator[str]:
+    """Tell of mount points that lie in a storage which other instances show as well."""
+    for target in look.targets:
+        if target.holder != look.instance.root.name:
+            yield (
+                f"{target.point.virtual} lies in {target.holder}: it is off-line in every "
+                "instance that mounts that"
             )
 
 

@@ -21,11 +21,12 @@ from zmount.effects.raw_roots import RawRoot
 from zmount.effects.raw_storages import RawDatabases, data_fs
 from zmount.effects.serving import served
 from zmount.effects.zope_script import run_in_zope
-from zmount.errors import PrepareFailed
+from zmount.errors import OfflineFailed, PrepareFailed
 from zmount.operations.mount_repairs import Refusal
 from zmount.operations.prepare_plan import RootPlan, Seen, plan_root, see
 from zmount.operations.prepared import Prepared, PreparedRoot
 from zmount.operations.root_changes import changed, servers_of
+from zmount.plan.offline import Offline
 from zmount.plan.root_steps import MakeAdministrator, MakeContent, MakeMountPoint, RootStep
 from zmount.topology.hosts import Host
 from zmount.topology.instances import Instance, Replica
@@ -100,16 +101,20 @@ def _look(topology: Topology, replica: Replica) -> _Look:
     session = _session(topology, replica.instance)
     with RawDatabases(replica) as databases:
         seen = see(RawRoot(replica.instance.mounts, databases), replica.instance, session)
-    offline = {
-        each.path: each
-        for each in offline_mounts(replica.host)
-        if each.instance == replica.instance.name
-    }
-    plan = plan_root(replica.instance, seen, session, topology.administrator, offline)
+    plan = plan_root(replica.instance, seen, session, topology.administrator, _offline(replica))
     in_use = _in_use(replica) if plan.steps else None
     if in_use is not None:
         plan = RootPlan(refused=(*plan.refused, in_use))
     return _Look(replica=replica, seen=seen, plan=plan)
+
+
+def _offline(replica: Replica) -> dict[str, Offline]:
+    """Return what is off-line in REPLICA's instance, by path."""
+    try:
+        known = offline_mounts(replica.host)
+    except OfflineFailed as why:
+        raise PrepareFailed(str(why), hint=why.hint) from None
+    return {each.path: each for each in known if each.instance == replica.instance.name}
 
 
 def _session(topology: Topology, instance: Instance) -> SessionData | None:
