@@ -238,10 +238,12 @@ class RawRoot:
         state, detail = self._state(spot, point)
         record = spot.record
         makes = record is not None and bool(record.attributes.get("_create_mount_points", True))
-        if contents is None:
-            content = self._content(mount, point)
-        else:
+        if contents is not None:
             content = contents.get(point.virtual, Content(state="unknown"))
+        elif state == "off-line":  # perhaps because its storage cannot be read
+            content = Content(state="unknown")
+        else:
+            content = self._content(mount, point)
         return MountState(
             mount=mount,
             point=point,
