@@ -44,6 +44,15 @@ ALONE = """
   blob-dir {directory}/main/blobs
 </storage>
 """
+IN_MEMORY = """
+<storage main>
+  <mappingstorage/>
+</storage>
+<instance pub>
+  root main
+  http-address {port}
+</instance>
+"""
 SHARED = """
 <zeo zeo>
   address var/zeo.sock
@@ -187,6 +196,27 @@ def test_a_deep_look_finds_a_mount_point_in_a_folder_that_no_mount_is_near(
     assert all(mount.path != "/far/away/x" for mount in of_pub(plone).mounts)
     (problem,) = at(of_pub(plone, is_deep=True), "/far/away/x").problems
     assert problem.state == "not configured"
+
+
+def test_a_mount_point_in_the_attic_is_no_matter(plone: Deployment) -> None:
+    def fill(app: Application) -> None:
+        put(folder(app, "home"), mount_point(f"/home/{SITE}"))
+        put(folder(folder(app, "zmount_attic"), "1"), mount_point("/home/x"))
+
+    main = plone.directory / "main" / "filestorage"
+    shutil.rmtree(main)
+    write_root(main / "Prod.fs", fill)
+
+    assert of_pub(plone, is_deep=True).severity == 0
+
+
+def test_a_root_that_only_zope_can_open_is_told(plone: Deployment) -> None:
+    plone.rewrite(IN_MEMORY)
+
+    (root,) = of_pub(plone).mounts
+
+    assert root.state == "unreadable"
+    assert root.problems[0].detail == "only Zope can open main: it is no FileStorage"
 
 
 def test_what_the_index_does_not_know_yet_is_read_all_the_same(plone: Deployment) -> None:

@@ -101,7 +101,7 @@ def _contents(mount: Mount, replica: Replica, is_here: bool) -> dict[str, Conten
         finally:
             database.close()
     except StorageUnreadable as why:
-        content = Content(state="damaged", detail=str(why))
+        content = Content(state="damaged", detail=str(why), hint=why.hint)
         return {point.virtual: content for point in mount.points}
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack
 
-from zmount.errors import StorageUnreadable
+from zmount.errors import CorruptFile, StorageUnreadable
 from zmount.filestorage.cores import chosen
 from zmount.filestorage.format import DATA_HEADER, FIRST, new_cursor, oid_text
 from zmount.filestorage.index import SavedIndex, read_index, sorted_pairs
@@ -138,9 +138,12 @@ def _saved_index(source: Source) -> SavedIndex | None:
         return None
     last: dict[int, int] = {}
     fields = chosen().records.RECORD_FIELDS
-    for found, count in batches(source, new_cursor(start), saved.position):
-        for at in range(0, fields * count, fields):
-            last[found[at]] = found[at + 1]
+    try:
+        for found, count in batches(source, new_cursor(start), saved.position):
+            for at in range(0, fields * count, fields):
+                last[found[at]] = found[at + 1]
+    except CorruptFile:
+        return None  # it ends where no transaction does
     return saved if all(saved.position_of(oid) == at for oid, at in last.items()) else None
 
 

@@ -42,8 +42,8 @@ class Content:
     ``missing`` one that has it and lacks ``missing_at``, the first element of
     the real path that is not there; ``holds`` are ids in its stead.
     ``unknown`` is a storage that cannot be read from here, ``damaged`` one that could
-    not be read for the reason that ``detail`` tells. ``own_id`` is what the object says
-    that its id is, "" where it does not tell.
+    not be read for the reason that ``detail`` tells; ``hint`` says what to do.
+    ``own_id`` is what the object says that its id is, "" where it does not tell.
     """
 
     state: ContentState
@@ -53,6 +53,7 @@ class Content:
     own_id: str = ""
     oid: bytes = b""
     detail: str = ""
+    hint: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

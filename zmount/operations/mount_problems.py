@@ -286,6 +286,6 @@ def _unreadable(content: Content) -> Problem:
     return Problem(
         state="unreadable",
         detail=content.detail,
-        advice="zmount verify says whether it is damaged",
+        advice=content.hint or "zmount verify says whether it is damaged",
         is_repairable=False,
     )

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+from zmount.effects.raw_attic import ATTIC
 from zmount.effects.raw_contents import Servers, ask_servers, contents_of
 from zmount.effects.raw_found import FoundReference, found_near
 from zmount.effects.raw_reach import Lying, lying_below
@@ -121,7 +122,7 @@ class _Look:
         """Yield the root, each mount point, and what else was found."""
         root, is_readable = self._root()
         yield root
-        if not is_readable and root.problems:
+        if not is_readable:
             return  # a line for each mount would say the same
         try:
             states = RawRoot(self.instance.mounts, self.databases).mount_states(self.contents)
@@ -132,7 +133,8 @@ class _Look:
         reported = {state.point.virtual for state in states}
         yield from (self._report(state) for state in states)
         for each in found:
-            if each.path not in reported:
+            is_aside = each.mounted_path is not None and each.path.startswith(f"{ATTIC}/")
+            if each.path not in reported and not is_aside:
                 reported.add(each.path)
                 yield self._found_report(each)
 
@@ -155,10 +157,14 @@ class _Look:
         try:
             database = self.databases.get(mount.name)
             if database is None:
-                return Content(state="unknown")
+                return Content(
+                    state="damaged",
+                    detail=f"only Zope can open {mount.storage.name}: it is no FileStorage",
+                    hint="see it in Zope",
+                )
             return content_at(database, next(point for point in mount.points if point.is_root))
         except StorageUnreadable as why:
-            return Content(state="damaged", detail=str(why))
+            return Content(state="damaged", detail=str(why), hint=why.hint)
 
     def _report(self, seen: MountState) -> MountReport:
         cross = None
