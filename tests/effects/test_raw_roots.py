@@ -297,3 +297,24 @@ def test_what_an_unreadable_storage_holds_is_unknown_not_absent(databases: Datab
     assert databases.state("/home/x/catalog").state == "unknown"
     assert databases.raw.exists("/home/x/front") is None
     assert databases.raw.exists("/home/y") is False
+
+
+def test_what_stands_in_for_a_mount_point_says_that_it_is_off_line(databases: Databases) -> None:
+    def build(app: Application, connection: Any) -> None:
+        folder = home(app)
+        stand_in = Folder("x")
+        stand_in._zmount_offline = {
+            "since": "2026-11-26T04:11:34+00:00",
+            "reason": "it never ends",
+            "by": None,
+            "mount_point": MountedObject("/home/x"),
+        }
+        folder._setObject("x", stand_in)
+
+    make(databases, "main", build)
+
+    state = databases.state()
+    assert state.state == "off-line"
+    assert state.detail == "since 2026-11-26T04:11:34+00:00: it never ends"
+    assert state.content == Content(state="unknown")  # it was not read
+    assert databases.raw.state("/home/x") == (state.state, state.detail)

@@ -10,6 +10,8 @@ import pytest
 
 from zmount.effects.raw_roots import Content, MountState
 from zmount.operations.prepare_plan import RootPlan, Seen, plan_root
+from zmount.plan.offline import Offline
+from zmount.plan.offline_steps import TakeOffline
 from zmount.plan.root_steps import (
     MakeAdministrator,
     MakeContent,
@@ -294,3 +296,64 @@ def test_a_root_that_cannot_be_read_gets_everything_that_is_missing(topology: To
         "PointSessions",
         "MakeAdministrator",
     ]
+
+
+OUT = Offline(instance="pub", path="/home/x", site="x", storage="pub/x", since="2026-01-01")
+
+
+def plan_offline(topology: Topology, **said: Any) -> RootPlan:
+    instance = topology.instance("pub")
+    root = seen(topology, **said)
+    return plan_root(instance, root, topology.session, None, {OUT.path: OUT})
+
+
+def test_what_is_off_line_is_left_so(topology: Topology) -> None:
+    assert plan_offline(topology, x={"state": "off-line"}) == RootPlan()
+    # its storage may be the reason: nothing is made there either
+    assert plan_offline(topology, x={"state": "off-line", "content": EMPTY}) == RootPlan()
+
+
+@pytest.mark.parametrize(
+    "state", ["ok", "missing", "parent missing", "wrong path", "unlisted", "forgotten"]
+)
+def test_a_root_that_lost_what_is_off_line_gets_it_again(topology: Topology, state: str) -> None:
+    found = plan_offline(topology, x={"state": state, "content": EMPTY})
+
+    assert found == RootPlan(steps=(TakeOffline(offline=OUT),))
+
+
+def test_what_covers_a_mount_point_is_not_touched_for_going_off_line(topology: Topology) -> None:
+    found = plan_offline(topology, x={"state": "shadowed", "detail": "a.B"})
+
+    assert found.steps == ()
+    assert "something is in the way" in found.refused[0].what
+
+
+def test_what_is_off_line_and_not_known_to_be_is_told(topology: Topology) -> None:
+    found = plan(topology, x={"state": "off-line", "detail": "since yesterday"})
+
+    assert found.steps == ()
+    (refusal,) = found.refused
+    assert "it is off-line since yesterday" in refusal.what
+
+
+def test_nothing_is_made_below_what_is_off_line(tmp_path: Path) -> None:
+    below = "<mount catalog>\n mount-point /home/x/catalog\n</mount>"
+    conf = CONF.replace(
+        "<instance pub/>", f"<storage catalog/><instance pub>\n{below}\n</instance>"
+    )
+    topology = read(tmp_path, conf.replace("<storage catalog/><", "<storage catalog/>\n<"))
+    instance = topology.instance("pub")
+    states = tuple(
+        MountState(
+            mount=mount,
+            point=mount.points[0],
+            state="off-line" if mount.storage.site else "parent missing",
+            holder="main",
+        )
+        for mount in instance.mounts[1:]
+        if mount.storage.role != "session"
+    )
+    root = replace(seen(topology), mounts=states)
+
+    assert plan_root(instance, root, None, None, {OUT.path: OUT}) == RootPlan()
