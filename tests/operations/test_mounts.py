@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import transaction
+from broken_mounts import running
 from deployments import Deployment
 from OFS.Application import Application
 from OFS.Folder import Folder
@@ -43,6 +44,32 @@ ALONE = """
   path {directory}/main/filestorage/Prod.fs
   blob-dir {directory}/main/blobs
 </storage>
+"""
+ROOT_ON_ZEO = """
+<host data>
+  address 127.0.0.1
+</host>
+<host front>
+  address 127.0.0.1
+</host>
+<zeo zeo>
+  host data
+  address 127.0.0.1:{port}
+</zeo>
+<storage main/>
+<storage x/>
+<storage y/>
+<instance pub>
+  host front
+  root main
+  http-address 127.0.0.1:{port2}
+  <mount x>
+    mount-point /home/x
+  </mount>
+  <mount y>
+    mount-point /home/y
+  </mount>
+</instance>
 """
 IN_MEMORY = """
 <storage main>
@@ -331,6 +358,36 @@ def test_instances_that_share_a_root_are_told_once(plone: Deployment) -> None:
     assert [each.instance for each in seen.instances] == ["pub", "pub2"]
     text = plone.zmount("mounts").stdout
     assert text.count("pub and pub2 share the root main") == 1
+
+
+def test_a_root_on_the_zeo_server_of_another_host_is_read_through_it(deploy: Deploy) -> None:
+    deployment = deploy(ROOT_ON_ZEO)
+
+    def fill(app: Application) -> None:
+        home = folder(app, "home")
+        put(home, mount_point("/home/x"))
+        folder(folder(folder(home, "y"), "below"), "further")
+
+    def content(app: Application) -> None:
+        home = folder(app, "home")
+        folder(home, "x")
+        folder(home, "y")
+
+    for name, filled in (("main", fill), ("x", content), ("y", content)):
+        write_root(Path(str(deployment.topology.storage(name).data_fs)), filled)
+    with running(deployment, "zeo"):
+        seen = of_pub(deployment)
+    away = of_pub(deployment)
+
+    assert {mount.path: mount.state for mount in seen.mounts} == {
+        "/": "ok",
+        "/home/x": "ok",
+        "/home/y": "shadowed",
+    }
+    (problem,) = at(seen, "/home/y").problems
+    assert problem.lying is not None
+    assert problem.lying.objects == 3
+    assert [(mount.path, mount.state) for mount in away.mounts] == [("/", "no connection")]
 
 
 def test_looking_writes_nothing(plone: Deployment) -> None:
