@@ -190,7 +190,9 @@ def test_a_file_that_is_no_filestorage_is_told(deploy: Deploy) -> None:
     path = deployment.directory / "var/pub/x/Data.fs"
     path.write_bytes(b"this is not a database" * 100)
 
-    with pytest.raises(StorageUnreadable, match=r"storage pub/x: .*Data.fs: the file does not begin as"):
+    with pytest.raises(
+        StorageUnreadable, match=r"storage pub/x: .*Data.fs: the file does not begin as"
+    ):
         roots(deployment, "pub/x")
 
 
