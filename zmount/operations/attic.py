@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -167,9 +168,14 @@ def _why_not(local: LocalProcesses, instance: Instance, path: str) -> str:
     return ""
 
 
+def _of(name: str) -> str:
+    """Return what the folders of objects called NAME are called, in the attic."""
+    return rf"{re.escape(name)}\.\d{{8}}T\d{{6}}Z(\.\d+)?"
+
+
 def _one(among: tuple[InAttic, ...], slot: str) -> InAttic:
     found = [each for each in among if each.found.slot == slot]
-    found = found or [each for each in among if each.found.slot.startswith(f"{slot}.")]
+    found = found or [each for each in among if re.fullmatch(_of(slot), each.found.slot)]
     if not found:
         raise UnknownName(
             f"there is no {slot!r} in the attic",
