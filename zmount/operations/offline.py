@@ -11,20 +11,25 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
-from contextlib import nullcontext
 from dataclasses import replace
 from urllib.parse import quote
 
 from zmount.effects.answers import ask_http
 from zmount.effects.clock import now
-from zmount.effects.lock import locked
 from zmount.effects.offline_state import offline_mounts, remember_offline, who
 from zmount.effects.raw_offline import StandIn
 from zmount.effects.zope_requests import requests_of
 from zmount.errors import OfflineFailed, ZMountError
 from zmount.operations.local_processes import LocalProcesses
-from zmount.operations.offline_look import look_again, look_at_site
-from zmount.operations.offline_roots import Voices, change, changeable, must_be_wished, restart
+from zmount.operations.offline_look import look_again
+from zmount.operations.offline_roots import (
+    Voices,
+    change,
+    changeable,
+    in_each,
+    must_be_wished,
+    restart,
+)
 from zmount.operations.offlined import Look, Offlined, OfflineWish, Target, came_of
 from zmount.operations.request_paths import mount_of_path
 from zmount.plan.offline import Offline
@@ -46,18 +51,7 @@ def offline(
     :raises Locked: another zmount is at work on this deployment
     :raises OfflineFailed: the list of what is off-line cannot be read
     """
-    local = LocalProcesses(topology=topology, host=host)
-    results: list[Offlined] = []
-    with nullcontext() if wish.is_dry_run else locked(host.directory):
-        for look in look_at_site(local, wish):
-            if wish.is_dry_run:
-                results += (_planned(look, target) for target in look.targets)
-                continue
-            try:
-                results += _take(local, look, wish, voices)
-            except ZMountError as why:
-                results += (came_of(look, target, "failed", error=why) for target in look.targets)
-    return tuple(results)
+    return in_each(topology, host, wish, lambda local, look: _take(local, look, wish, voices))
 
 
 def _planned(look: Look, target: Target) -> Offlined:
@@ -74,6 +68,9 @@ def _planned(look: Look, target: Target) -> Offlined:
 def _take(
     local: LocalProcesses, look: Look, wish: OfflineWish, voices: Voices
 ) -> Iterator[Offlined]:
+    if wish.is_dry_run:
+        yield from (_planned(look, target) for target in look.targets)
+        return
     if look.unseen is not None and look.way == "up":
         raise look.unseen
     if look.way == "restart" and any(each.state != "off-line" for each in look.targets):

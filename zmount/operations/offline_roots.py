@@ -7,22 +7,25 @@ stopped first, by ``kill -9`` where it does not end, and started again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
-from zmount.errors import OfflineFailed
+from zmount.effects.lock import locked
+from zmount.errors import OfflineFailed, ZMountError
 from zmount.operations.changes import Change, Watcher, refuse_failures
 from zmount.operations.local_processes import LocalProcesses
-from zmount.operations.offline_look import look_again
-from zmount.operations.offlined import Look, OfflineWish
+from zmount.operations.offline_look import look_again, look_at_site
+from zmount.operations.offlined import Look, Offlined, OfflineWish, came_of
 from zmount.operations.process_names import with_needed
 from zmount.operations.root_changes import change_root, change_root_without
 from zmount.operations.start import start_processes
 from zmount.operations.stop import stop_processes
 from zmount.operations.without_unmounted import without_unmounted
 from zmount.plan.root_steps import RootStep
+from zmount.topology.hosts import Host
 from zmount.topology.processes import Process
+from zmount.topology.topology import Topology
 
 CHANGED_DOWN = "its root can only be changed while it is stopped"
 Say = Callable[[str], None]
@@ -39,6 +42,29 @@ class Voices:
     say: Say
     watch: Watcher
     ask: Ask | None = None
+
+
+def in_each(
+    topology: Topology,
+    host: Host,
+    wish: OfflineWish,
+    act: Callable[[LocalProcesses, Look], Iterable[Offlined]],
+) -> tuple[Offlined, ...]:
+    """Do ACT in each instance of HOST that WISH means; one that fails stops no other.
+
+    :raises UnknownName: there is no such site or instance, or it does not mount it here
+    :raises Locked: another zmount is at work on this deployment
+    :raises OfflineFailed: the list of what is off-line cannot be read
+    """
+    local = LocalProcesses(topology=topology, host=host)
+    results: list[Offlined] = []
+    with nullcontext() if wish.is_dry_run else locked(host.directory):
+        for look in look_at_site(local, wish):
+            try:
+                results += tuple(act(local, look))
+            except ZMountError as why:
+                results += (came_of(look, each, "failed", error=why) for each in look.targets)
+    return tuple(results)
 
 
 def change(

@@ -8,18 +8,16 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from urllib.parse import quote
 
 from zmount.effects.answers import ask_http
-from zmount.effects.lock import locked
 from zmount.effects.offline_state import offline_mounts, remember_offline
 from zmount.effects.raw_roots import Content, content_at
 from zmount.effects.raw_storages import RawDatabases
-from zmount.errors import OfflineFailed, StorageUnreadable, ZMountError
+from zmount.errors import OfflineFailed, StorageUnreadable
 from zmount.operations.local_processes import LocalProcesses
-from zmount.operations.offline_look import look_again, look_at_site
-from zmount.operations.offline_roots import Voices, change, changeable
+from zmount.operations.offline_look import look_again
+from zmount.operations.offline_roots import Voices, change, changeable, in_each
 from zmount.operations.offlined import Look, Offlined, OfflineWish, Target, came_of
 from zmount.plan.offline_steps import PutOnline
 from zmount.topology.hosts import Host
@@ -35,15 +33,7 @@ def online(
     :raises Locked: another zmount is at work on this deployment
     :raises OfflineFailed: the list of what is off-line cannot be read
     """
-    local = LocalProcesses(topology=topology, host=host)
-    results: list[Offlined] = []
-    with nullcontext() if wish.is_dry_run else locked(host.directory):
-        for look in look_at_site(local, wish):
-            try:
-                results += _put_back(local, look, wish, voices)
-            except ZMountError as why:
-                results += (came_of(look, each, "failed", error=why) for each in look.targets)
-    return tuple(results)
+    return in_each(topology, host, wish, lambda local, look: _put_back(local, look, wish, voices))
 
 
 def _put_back(
