@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import time
 from collections.abc import Iterator
 
 import pytest
-from deployments import Deployment
+from deployments import Deployment, commands
 from offline_sites import (
     OFFLINE,
     PAGE,
@@ -128,3 +131,27 @@ def test_wrong_credentials_change_nothing(
     assert state_of(zopes) == "ok"
     assert remembered(zopes) == []
     monkeypatch.delenv("ZMOUNT_ADMINISTRATOR")
+
+
+def test_a_server_that_hangs_keeps_a_site_neither_on_line_nor_from_going_off(
+    zopes: Deployment,
+) -> None:
+    (server,) = [
+        pid
+        for pid, command in commands()
+        if set(zopes.process("zeo").program) <= set(command) and "-d" not in command
+    ]
+    os.kill(server, signal.SIGSTOP)
+    try:
+        watch = time.monotonic()
+        took_s = take_offline(zopes) and time.monotonic() - watch
+        status = ask(zopes.port, f"{OFFLINE}/page").status
+        early = zopes.zmount("online", "x.org", "--instance", "pub")
+    finally:
+        os.kill(server, signal.SIGCONT)
+
+    assert status == 503
+    assert took_s < 30  # without a word with the server
+    assert early.returncode == 22
+    assert "the ZEO server zeo does not answer" in early.stderr
+    assert state_of(zopes) == "off-line"

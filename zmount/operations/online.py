@@ -14,6 +14,7 @@ from zmount.effects.answers import ask_http
 from zmount.effects.offline_state import offline_mounts, remember_offline
 from zmount.effects.raw_roots import Content, content_at
 from zmount.effects.raw_storages import RawDatabases
+from zmount.effects.serving import is_served
 from zmount.errors import OfflineFailed, StorageUnreadable
 from zmount.operations.local_processes import LocalProcesses
 from zmount.operations.offline_look import look_again
@@ -22,6 +23,7 @@ from zmount.operations.offlined import Look, Offlined, OfflineWish, Target, came
 from zmount.plan.offline_steps import PutOnline
 from zmount.topology.hosts import Host
 from zmount.topology.topology import Topology
+from zmount.topology.zeo import ZeoServer
 
 
 def online(
@@ -72,6 +74,9 @@ def must_hold_it(look: Look, target: Target) -> None:
     :raises OfflineFailed: with what is wrong with it
     """
     name, storage = look.instance.name, target.mount.storage.name
+    server = target.mount.storage.server
+    if server is not None and look.way == "up" and not is_served(server, look.replica.host):
+        raise _unknown(look, target, server)
     content = _content(look, target)
     if content.state in ("empty", "missing"):
         held = ", ".join(content.holds) or "nothing"
@@ -80,13 +85,17 @@ def must_hold_it(look: Look, target: Target) -> None:
             f"{target.point.real}, it holds {held}",
             hint="restore its content, or correct the real path in mount-point",
         )
-    if content.state == "unknown" and target.mount.storage.server is not None:
-        raise OfflineFailed(
-            f"{name}: {target.point.virtual} stays off-line: the ZEO server "
-            f"{target.mount.storage.server.name} does not answer, so nobody knows whether "
-            f"{storage} holds the site",
-            hint=f"zmount start {target.mount.storage.server.name}",
-        )
+    if content.state == "unknown" and server is not None:
+        raise _unknown(look, target, server)
+
+
+def _unknown(look: Look, target: Target, server: ZeoServer) -> OfflineFailed:
+    return OfflineFailed(
+        f"{look.instance.name}: {target.point.virtual} stays off-line: the ZEO server "
+        f"{server.name} does not answer, so nobody knows whether {target.mount.storage.name} "
+        "holds the site",
+        hint=f"zmount status {server.name}, zmount restart {server.name}",
+    )
 
 
 def _content(look: Look, target: Target) -> Content:
