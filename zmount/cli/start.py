@@ -39,6 +39,7 @@ def start(app: App, names: tuple[str, ...], mounts: tuple[str, ...], root: str |
     from zmount.cli.progress import finish, progress
     from zmount.operations.start import start
     from zmount.operations.start_extra import start_extra
+    from zmount.operations.without_unmounted import without_unmounted
     from zmount.topology.load import load
     from zmount.topology.said import Extra
 
@@ -48,7 +49,7 @@ def start(app: App, names: tuple[str, ...], mounts: tuple[str, ...], root: str |
     if with_extra:
         # start adm --mount a b: what follows the first name are more to mount
         extra = Extra(instance=names[0], mounts=(*mounts, *names[1:]), root=root)
-        app.topology = load(app.path, extra=extra)
+        app.topology = without_unmounted(load(app.path, extra=extra))
     with progress("starting") as watch:
         if with_extra:
             changes = start_extra(app.topology, app.host, names[0], watch)
