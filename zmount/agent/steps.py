@@ -16,6 +16,7 @@ from zmount.agent import (
     access_steps,
     attic_steps,
     offline_steps,
+    push_steps,
     remount_steps,
     root_steps,
     sandbox_steps,
@@ -29,6 +30,7 @@ MODULES = (
     attic_steps,
     remount_steps,
     sandbox_steps,
+    push_steps,
 )
 
 

@@ -53,6 +53,7 @@ COMMANDS = {
     "access": "Compare the access rules of two roots; bring one's to the other.",
     "sessions": "Show where sessions are kept; prove that they outlive restarts.",
     "sandbox": "Give developers sandboxes, list them, or take one away.",
+    "push": "Copy an object between sandboxes, staging and production.",
     "demo": "Bring up the design document's deployment in a directory.",
     "completion": "Print the shell's completion script.",
 }

@@ -1,0 +1,122 @@
+"""What is copied keeps its place in folders of each kind; what has changed meanwhile is refused."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import transaction
+from OFS.Application import Application
+from OFS.DTMLMethod import DTMLMethod
+from OFS.Folder import Folder
+from OFS.OrderedFolder import OrderedFolder
+from Products.BTreeFolder2.BTreeFolder2 import BTreeFolder2
+from ZODB import DB
+from ZODB.FileStorage import FileStorage
+from ZODB.utils import u64
+
+from zmount.agent.paths import Refused
+from zmount.agent.push_steps import look_at_push, push_object
+
+KINDS = [Folder, OrderedFolder, BTreeFolder2]
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[Any]:
+    """An Application with a folder that holds three, and a source to copy, /from/two."""
+    database = DB(FileStorage(str(tmp_path / "Data.fs")), databases={}, database_name="main")
+    connection = database.open()
+    app = connection.root()["Application"] = Application()
+    transaction.commit()
+    app._setObject("from", Folder("from"), set_owner=0)
+    add(app._getOb("from"), "two", title="new")
+    transaction.commit()
+    yield app
+    transaction.abort()
+    connection.close()
+    database.close()
+
+
+def add(container: Any, name: str, *, title: str = "", kind: type = Folder) -> Any:
+    thing = kind(name)
+    thing.title = title
+    container._setObject(name, thing, set_owner=0)
+    return container._getOb(name)
+
+
+def push(app: Any, source: str, target: str, **changed: Any) -> dict[str, Any]:
+    """Copy as zmount push does: it looks first."""
+    where = {"source": source, "target": target, "root": "Application", "real": target}
+    told = look_at_push(app, set(), **where)
+    seen = {"oid": told["oid"], "replaces": told["replaces"], **changed}
+    done: dict[str, Any] = push_object(app, set(), **where, **seen)
+    transaction.commit()
+    return done
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_it_takes_the_place_of_what_was_there(app: Any, kind: type) -> None:
+    target = add(app, "to", kind=kind)
+    for name in ("one", "two", "three"):
+        add(target, name, title="old")
+    transaction.commit()
+    order = list(target.objectIds())
+
+    push(app, "/from/two", "/to/two")
+
+    assert list(target.objectIds()) == order
+    assert [target._getOb(name).title for name in ("one", "two", "three")] == ["old", "new", "old"]
+    assert len(list(target.objectIds())) == 3
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_is_new_comes_last(app: Any, kind: type) -> None:
+    target = add(app, "to", kind=kind)
+    add(target, "one")
+    transaction.commit()
+
+    told = push(app, "/from/two", "/to/two")
+
+    assert set(target.objectIds()) == {"one", "two"}
+    assert told["replaces"] is None
+    assert told["written_objects"] == told["objects"] == 1
+    assert target._getOb("two")._p_oid.hex() == told["copy"]
+    assert app._getOb("from")._getOb("two")._p_oid.hex() == told["oid"]
+
+
+@pytest.mark.parametrize("changed", [{"oid": "00" * 8}, {"replaces": "00" * 8}])
+def test_another_object_than_was_shown_is_not_copied_nor_replaced(
+    app: Any, changed: dict[str, str]
+) -> None:
+    add(add(app, "to"), "two", title="old")
+    transaction.commit()
+
+    with pytest.raises(Refused, match="another object now than when it was shown"):
+        push(app, "/from/two", "/to/two", **changed)
+
+    assert app._getOb("to")._getOb("two").title == "old"
+    assert not app._p_jar._registered_objects
+
+
+def test_a_reference_to_a_lost_object_is_not_copied(app: Any, tmp_path: Path) -> None:
+    source = app._getOb("from")._getOb("two")
+    lost = Folder("lost")
+    app._p_jar.add(lost)
+    source.other = lost
+    transaction.commit()
+    del app._p_jar.db().storage._index[lost._p_oid]  # as after a pack that knew better
+    app._p_jar.cacheMinimize()
+
+    with pytest.raises(Refused, match=f"/from/two refers to the object 0x{u64(lost._p_oid):x}, wh"):
+        push(app, "/from/two", "/copy")
+
+
+@pytest.mark.parametrize("path", ["/method/copy", "/method/objectIds/copy", "/from/two/title/x"])
+def test_what_is_no_folder_takes_nothing(app: Any, path: str) -> None:
+    app._setObject("method", DTMLMethod("", __name__="method"), set_owner=0)
+    transaction.commit()
+
+    with pytest.raises(Refused, match=r"not a folder|there is no"):
+        push(app, "/from/two", path)
