@@ -48,6 +48,7 @@ def _put_back(
         came_of(look, each, "was on-line") for each in look.targets if each.state != "off-line"
     ]
     for target in out:
+        _must_be_served(look, target)
         must_hold_it(look, target)
     if wish.is_dry_run:
         return results + [came_of(look, each, "planned", detail="to be put back") for each in out]
@@ -68,6 +69,16 @@ def _since(target: Target) -> str:
     return f"again; it was off-line {target.detail}"
 
 
+def _must_be_served(look: Look, target: Target) -> None:
+    """Refuse to let an instance that is up wait for a ZEO server that does not answer.
+
+    :raises OfflineFailed: with the server's name
+    """
+    server = target.mount.storage.server
+    if server is not None and look.way == "up" and not is_served(server, look.replica.host):
+        raise _unknown(look, target, server)
+
+
 def must_hold_it(look: Look, target: Target) -> None:
     """Refuse to show a storage that lacks the site, or cannot be read.
 
@@ -75,8 +86,6 @@ def must_hold_it(look: Look, target: Target) -> None:
     """
     name, storage = look.instance.name, target.mount.storage.name
     server = target.mount.storage.server
-    if server is not None and look.way == "up" and not is_served(server, look.replica.host):
-        raise _unknown(look, target, server)
     content = _content(look, target)
     if content.state in ("empty", "missing"):
         held = ", ".join(content.holds) or "nothing"
