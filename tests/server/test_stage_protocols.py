@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import transaction
 from certificates import PASSPHRASE, make_certificates
-from deployments import free_port
+from deployments import free_port, wait_until
 from stages import FILESTORAGE, OURS, STAGE, Client, Server, Stages
 from test_stage_broken import noticed
 from zc.zlibstorage import ZlibStorage
@@ -139,7 +139,10 @@ def test_production_that_its_clients_decompress_is_decompressed_by_those_of_the_
             connection.root()["tree"]["a"]["value"] = "stage " + LONG
         with pub.transaction() as connection:
             assert connection.root()["tree"]["a"]["value"] == LONG
-        assert stage.storage.lastTransaction() >= floor
+        written = again.storage.lastTransaction()
+        assert written > floor
+        # another client hears of it when its server's message has come
+        wait_until(lambda: stage.storage.lastTransaction() >= written, "the stage's client hears")
         with stage.transaction() as connection:
             assert connection.root()["tree"]["a"]["value"] == "stage " + LONG
             with connection.root()["blobs"]["one"].open() as blob:
