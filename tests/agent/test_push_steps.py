@@ -8,17 +8,19 @@ from typing import Any
 
 import pytest
 import transaction
+from Acquisition import aq_base
 from OFS.Application import Application
 from OFS.DTMLMethod import DTMLMethod
 from OFS.Folder import Folder
 from OFS.OrderedFolder import OrderedFolder
+from persistent.wref import WeakRef
 from Products.BTreeFolder2.BTreeFolder2 import BTreeFolder2
 from ZODB import DB
 from ZODB.FileStorage import FileStorage
 from ZODB.utils import u64
 
 from zmount.agent.paths import Refused
-from zmount.agent.push_steps import look_at_push, push_object
+from zmount.agent.push_steps import _Push, look_at_push, push_object
 
 KINDS = [Folder, OrderedFolder, BTreeFolder2]
 
@@ -111,6 +113,21 @@ def test_a_reference_to_a_lost_object_is_not_copied(app: Any, tmp_path: Path) ->
 
     with pytest.raises(Refused, match=f"/from/two refers to the object 0x{u64(lost._p_oid):x}, wh"):
         push(app, "/from/two", "/copy")
+
+
+def test_a_copy_that_fails_leaves_the_connection_usable(app: Any) -> None:
+    push_of = _Push(app, "/from/two", "/copy", "Application", "/copy")
+    source = app._getOb("from")._getOb("two")
+    source.weak = WeakRef(aq_base(app._getOb("from")))  # since it was looked at
+    transaction.commit()
+
+    with pytest.raises(AssertionError):
+        push_of.carry_out()
+    transaction.abort()
+
+    add(app, "later")
+    transaction.commit()
+    assert "copy" not in app.objectIds()
 
 
 @pytest.mark.parametrize("path", ["/method/copy", "/method/objectIds/copy", "/from/two/title/x"])

@@ -97,10 +97,14 @@ class _Push:
         from Acquisition import aq_base
 
         transaction.savepoint(optimistic=True)
-        with TemporaryFile() as file:
-            self.source.jar.exportFile(self.thing._p_oid, file)
-            file.seek(0)
-            copy = aq_base(self.target.jar.importFile(file))
+        try:
+            with TemporaryFile() as file:
+                self.source.jar.exportFile(self.thing._p_oid, file)
+                file.seek(0)
+                copy = aq_base(self.target.jar.importFile(file))
+        finally:
+            # where an import failed, a Connection would try it again in each later commit
+            self.target.jar._import = None
         if self.source.name != self.target.name:
             copy._setId(self.target.name)
         return copy
@@ -148,11 +152,12 @@ class _site_of:
         self.container = container
 
     def __enter__(self):
+        from Acquisition import aq_chain
         from zope.component.hooks import getSite, setSite
         from zope.component.interfaces import ISite
 
         self.before = getSite()
-        for each in self.container.aq_chain:
+        for each in aq_chain(self.container):
             if ISite.providedBy(each):
                 setSite(each)
                 break

@@ -13,7 +13,8 @@ from zmount.cli.options import dry_run_option
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from zmount.operations.sandboxes import Sandbox, SandboxChange
+    from zmount.operations.sandbox_look import Sandbox
+    from zmount.operations.sandboxes import SandboxChange
 
 instance_option = click.option(
     "--instance", default="", help="This one, if several have folders for sandboxes."
@@ -46,7 +47,8 @@ def sandbox(app: App, /, action: str, user: str, sites: tuple[str, ...], **said:
       zmount sandbox remove medur example.org
       zmount sandbox remove medur --user
     """
-    from zmount.operations.sandboxes import list_sandboxes, plan_add, plan_remove
+    from zmount.operations.sandbox_look import list_sandboxes
+    from zmount.operations.sandboxes import plan_add, plan_remove
 
     if said["with_user"] and action != "remove":
         raise click.UsageError("--user goes with remove")

@@ -1,4 +1,4 @@
-"""Sandboxes: give a developer one, list them all, take one away.
+"""Sandboxes: give a developer one, take one away.
 
 1. observe: read the root from its records.
 2. plan:    refuse names that are none, and what belongs to somebody else.
@@ -16,23 +16,16 @@ from pathlib import Path
 from typing import Any, Final
 
 from zmount.effects.password_file import kept_password, made_password
-from zmount.effects.raw_roots import RawRoot
-from zmount.effects.raw_sandboxes import (
-    FolderOfSandboxes,
-    RootUsers,
-    folder_of_sandboxes,
-    users_of,
-)
-from zmount.effects.raw_storages import RawDatabases, data_fs, is_read_only
-from zmount.errors import SandboxRefused, StorageUnreadable
+from zmount.effects.raw_sandboxes import FolderOfSandboxes
+from zmount.effects.raw_storages import is_read_only
+from zmount.errors import SandboxRefused
 from zmount.operations.local_processes import LocalProcesses
 from zmount.operations.prepare_plan import SANDBOX_PERMISSIONS
-from zmount.operations.remount import instances_here, replica_here
 from zmount.operations.root_changes import change_root
+from zmount.operations.sandbox_look import instance_with_sandboxes, seen_sandboxes
 from zmount.plan.remount_steps import MoveToAttic
 from zmount.plan.root_steps import RootStep
 from zmount.plan.sandbox_steps import AddSandbox, EndSandboxes, RemoveSandboxUser
-from zmount.tids import tid_moment
 from zmount.topology.hosts import Host
 from zmount.topology.instances import Instance
 from zmount.topology.topology import Topology
@@ -49,38 +42,6 @@ ROLE_PERMISSIONS: Final = (
 )
 # As user names and ids in Zope, and as text in HTTP's basic authentication.
 _USER: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._@-]*[A-Za-z0-9])?")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Sandbox:
-    """A sandbox as it is; ``site`` is "" for a user's folder without any.
-
-    Sizes count in the root's own storage. ``last_tid`` is of the last change below it.
-    """
-
-    instance: str
-    path: str
-    user: str
-    site: str
-    owner: str
-    is_user_there: bool
-    objects: int
-    size_bytes: int
-    last_tid: bytes
-
-    def as_json(self) -> dict[str, Any]:
-        """Return plain values; sizes are in bytes."""
-        return {
-            "instance": self.instance,
-            "path": self.path,
-            "user": self.user,
-            "site": self.site or None,
-            "owner": self.owner or None,
-            "user_exists": self.is_user_there,
-            "objects": self.objects,
-            "size_bytes": self.size_bytes,
-            "last_change": tid_moment(self.last_tid),
-        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,21 +78,6 @@ class SandboxChange:
         }
 
 
-def list_sandboxes(topology: Topology, host: Host, user: str = "") -> tuple[Sandbox, ...]:
-    """Return the sandboxes of all instances on HOST, or those of USER.
-
-    :raises StorageUnreadable: a root cannot be read
-    """
-    local = LocalProcesses(topology=topology, host=host)
-    return tuple(
-        each
-        for instance in instances_here(local, ())
-        if instance.sandboxes is not None
-        for each in _listed(local, instance)
-        if user in ("", each.user)
-    )
-
-
 def plan_add(
     topology: Topology, host: Host, user: str, sites: tuple[str, ...], instance: str = ""
 ) -> SandboxChange:
@@ -144,13 +90,13 @@ def plan_add(
     for site in sites:
         topology.site(site)
     local = LocalProcesses(topology=topology, host=host)
-    where = _instance(local, instance)
+    where = instance_with_sandboxes(local, instance)
     if is_read_only(where.root):
         raise SandboxRefused(
             f"the root of {where.name} is read-only",
             hint="--instance names another development instance",
         )
-    folder, users = _seen(local, where)
+    folder, users = seen_sandboxes(local, where)
     path = str(where.sandboxes)
     step = AddSandbox(
         path=path,
@@ -191,8 +137,8 @@ def plan_remove(
     """
     _must_be_name(user)
     local = LocalProcesses(topology=topology, host=host)
-    where = _instance(local, instance)
-    folder, users = _seen(local, where)
+    where = instance_with_sandboxes(local, instance)
+    folder, users = seen_sandboxes(local, where)
     there = folder.users.get(user) if folder is not None else None
     lost = [site for site in sites if there is None or site not in there.below]
     is_user = with_user and user in (users.roles or {})
@@ -272,58 +218,6 @@ def _must_be_name(user: str) -> None:
         )
 
 
-def _instance(local: LocalProcesses, name: str) -> Instance:
-    """Return the instance NAME, or the only one here that has a folder for sandboxes."""
-    here = tuple(instances_here(local, (name,) if name else ()))
-    found = [each for each in here if each.sandboxes is not None]
-    if len(found) == 1:
-        return found[0]
-    if found:
-        names = ", ".join(each.name for each in found)
-        raise SandboxRefused(f"{names} have folders for sandboxes", hint="--instance names one")
-    raise SandboxRefused(
-        f"instance {name} has no folder for sandboxes"
-        if name
-        else f"no instance on {local.host.name} has a folder for sandboxes",
-        hint="sandboxes /dev in <instance>, in zmount.conf; a development instance has one",
-    )
-
-
-def _seen(local: LocalProcesses, instance: Instance) -> tuple[FolderOfSandboxes | None, RootUsers]:
-    """Return what the root of INSTANCE has for sandboxes, and its users.
-
-    :raises StorageUnreadable: it cannot be read
-    """
-    replica, mount = replica_here(local, instance), instance.root
-    blobs = mount.storage.blob_dir if data_fs(mount, replica) else None
-    with RawDatabases(replica) as databases:
-        root = RawRoot(instance.mounts, databases)
-        if not root.is_known:
-            raise StorageUnreadable(
-                f"instance {instance.name}: its root {mount.storage.name} cannot be read",
-                hint="zmount status says which ZEO server is away; zmount start starts it",
-            )
-        blob_dir = Path(blobs) if blobs is not None else None
-        return folder_of_sandboxes(root, str(instance.sandboxes), blob_dir), users_of(root)
-
-
-def _listed(local: LocalProcesses, instance: Instance) -> Iterator[Sandbox]:
-    folder, users = _seen(local, instance)
-    for user, mine in sorted(folder.users.items() if folder is not None else ()):
-        for site, found in sorted(mine.below.items()) or [("", mine)]:
-            yield Sandbox(
-                instance=instance.name,
-                path="/".join(filter(None, (str(instance.sandboxes), user, site))),
-                user=user,
-                site=site,
-                owner=found.owner,
-                is_user_there=users.are_unknown_or_have(user),
-                objects=found.size.objects,
-                size_bytes=found.size.size_bytes,
-                last_tid=found.size.last_tid,
-            )
-
-
 def _missing(
     path: str, folder: FolderOfSandboxes | None, user: str, sites: tuple[str, ...]
 ) -> tuple[str, ...]:
@@ -364,7 +258,7 @@ def _removing(
 def _must_be_done(local: LocalProcesses, change: SandboxChange) -> None:
     """Read the root again: what was made is there, what was taken away is not."""
     instance = local.topology.instance(change.instance)
-    folder, users = _seen(local, instance)
+    folder, users = seen_sandboxes(local, instance)
     mine = folder.users.get(change.user) if folder is not None else None
     for step in change.steps:
         if isinstance(step, AddSandbox):
