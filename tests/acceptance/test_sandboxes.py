@@ -285,6 +285,11 @@ def test_with_the_last_sandbox_go_the_looks_at_others(dev: Deployment) -> None:
     assert [each["user"] for each in listed(dev, "sagar")] == []
     assert dev.zmount("sandbox", "remove", "sagar", "--user").returncode == 0
     assert "sagar" not in ask(dev.port, "/acl_users/manage_main", headers=login()).text
+    file = dev.directory / "etc/sandbox-users"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    names = [line.partition(":")[0] for line in file.read_text().splitlines()]
+    assert "sagar" not in names
+    assert {"medur", "tejaswi"} <= set(names)
 
 
 @pytest.mark.parametrize(

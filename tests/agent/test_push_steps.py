@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import types
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,7 @@ from ZODB.FileStorage import FileStorage
 from ZODB.utils import u64
 
 from zmount.agent.paths import Refused
+from zmount.agent.push_reach import Reach
 from zmount.agent.push_steps import _Push, look_at_push, push_object
 
 KINDS = [Folder, OrderedFolder, BTreeFolder2]
@@ -112,6 +115,38 @@ def test_a_reference_to_a_lost_object_is_not_copied(app: Any, tmp_path: Path) ->
     app._p_jar.cacheMinimize()
 
     with pytest.raises(Refused, match=f"/from/two refers to the object 0x{u64(lost._p_oid):x}, wh"):
+        push(app, "/from/two", "/copy")
+
+
+def test_what_would_be_dragged_along_is_not_counted_to_its_end(app: Any) -> None:
+    source = app._getOb("from")._getOb("two")
+    for number in range(20):
+        add(app, f"other{number}")
+    aq_base(add(source, "deep")).__parent__ = aq_base(app)
+    transaction.commit()
+    jar, oid, above = app._p_jar, source._p_oid, [app._p_oid]
+
+    few = Reach(jar, oid).follow(5, unless=above)
+    all_of_it = Reach(jar, oid).follow()
+
+    assert few.is_cut
+    assert len(few.came) < len(all_of_it.came)
+    assert not Reach(jar, oid).follow(5, unless=[b"elsewhere"]).is_cut
+    with pytest.raises(Refused, match="/from/two/deep/__parent__ refers to what /from/two lies in"):
+        push(app, "/from/two", "/copy")
+
+
+def test_an_object_whose_class_is_gone_is_not_copied(app: Any) -> None:
+    product = types.ModuleType("gone")
+    product.Thing = type("Thing", (Folder,), {"__module__": "gone"})  # type: ignore[attr-defined]
+    sys.modules["gone"] = product
+    try:
+        add(app._getOb("from")._getOb("two"), "thing", kind=product.Thing)
+        transaction.commit()
+    finally:
+        del sys.modules["gone"]
+
+    with pytest.raises(Refused, match=r"/from/two/thing is of the class gone.Thing, which is not"):
         push(app, "/from/two", "/copy")
 
 

@@ -12,7 +12,6 @@ from zmount.agent.paths import Refused
 
 SHOWN = 100_000  # objects that are counted of what would be dragged along
 MOUNTED = "Products.ZODBMountPoint.MountedObject.MountedObject"
-_NAMED_WITHIN = 100  # bytes of a record, in which its class is named
 
 
 class Reach:
@@ -30,19 +29,28 @@ class Reach:
         self.record_bytes = self.blobs = self.blob_bytes = 0
         self.others = []  # (holder, what is wrong with the reference)
         self.lost = None  # (holder, oid)
+        self.is_cut = False  # there is more
 
     def as_json(self):
         return {
             "objects": len(self.came),
+            "is_cut": self.is_cut,
             "record_bytes": self.record_bytes,
             "blobs": self.blobs,
             "blob_bytes": self.blob_bytes,
         }
 
-    def follow(self, most=None):
-        """Follow all references; of more than MOST objects only as many."""
+    def follow(self, most=None, unless=()):
+        """Follow all references; of more than MOST objects only as many.
+
+        With UNLESS only if one of these oids was reached by then.
+        """
         todo = [self.oid]
-        while todo and (most is None or len(self.came) < most):
+        while todo:
+            if most is not None and len(self.came) >= most:
+                self.is_cut = not unless or any(oid in self.came for oid in unless)
+                if self.is_cut:
+                    break
             holder = todo.pop()
             record = self._load(holder)
             if record is None:
@@ -82,22 +90,26 @@ class Reach:
         except POSKeyError:
             return None
         self.record_bytes += len(record)
-        if self._is_of(record, b"ZODB.blob", "ZODB.blob.Blob"):
+        self._judge(oid, tid, record)
+        return record
+
+    def _judge(self, oid, tid, record):
+        """Weigh a blob, and note what cannot be copied."""
+        from ZODB.blob import Blob
+        from ZODB.broken import Broken
+
+        ghost = self.jar._reader.getGhost(record)
+        name = f"{type(ghost).__module__}.{type(ghost).__name__}"
+        if isinstance(ghost, Blob):
             self.blobs += 1
             if self.weighs_blobs:
                 self.blob_bytes += Path(self.jar._storage.loadBlob(oid, tid)).stat().st_size
-        elif self._is_of(record, b"ZODBMountPoint", MOUNTED):
+        elif isinstance(ghost, Broken):
+            self.others.append((oid, f"is of the class {name}, which is not installed here"))
+        elif name == MOUNTED:
             self.others.append((oid, "is a mount point"))
         elif b"_zmount_offline" in record:
             self.others.append((oid, "stands in for a site that is off-line"))
-        return record
-
-    def _is_of(self, record, hint, name):
-        """True if RECORD, where HINT would stand in the beginning, is of the class NAME.
-
-        Only then its class is imported: what it refers to may have the same name there.
-        """
-        return hint in record[:_NAMED_WITHIN] and self.jar._reader.getClassName(record) == name
 
     def _own(self, holder, reference):
         """Return the oid if REFERENCE is into this database, and no weak one."""
@@ -118,7 +130,7 @@ def reached(jar, thing, path, above):
 
     ABOVE are the oids of what THING lies in.
     """
-    reach = Reach(jar, thing._p_oid).follow()
+    reach = Reach(jar, thing._p_oid).follow(SHOWN, unless=above)
     for oid in above:
         if oid in reach.came:
             _refuse_drag(reach, path, oid, above)
@@ -136,10 +148,11 @@ def _refuse_drag(reach, path, oid, above):
     held = Reach(reach.jar, reach.oid, above).follow()
     first = next(each for each in above if reach.came.get(each) in held.came)
     holder = reach.came[first]
+    least = "at least " if reach.is_cut else ""
     raise Refused(
         f"{reach.way(first, path)} refers to what {path} lies in, as a stored __parent__ does "
         f"(held by the object 0x{holder.hex().lstrip('0')}): instead of {held.record_bytes:,} "
-        f"bytes {reach.record_bytes:,} would be copied"
+        f"bytes {least}{reach.record_bytes:,} would be copied"
     )
 
 

@@ -112,4 +112,4 @@ def _weight(weight: Weight) -> str:
         blobs = "one blob" if weight.blobs == 1 else f"{weight.blobs:,} blobs"
         size = f", {decimal(weight.blob_bytes)}" if weight.blob_bytes else ""
         text += f", and {blobs}{size}"
-    return text
+    return f"{text}, or more" if weight.is_cut else text

@@ -57,3 +57,30 @@ def made_password(path: Path, name: str) -> Secret:
             hint="run zmount as another user, or give the password yourself",
         ) from None
     return made
+
+
+def forget_password(path: Path, name: str) -> None:
+    """Let the file PATH have no password of NAME any more.
+
+    :raises PrepareFailed: the file cannot be written
+    """
+    beside = path.with_name(f"{path.name}.new")
+    try:
+        lines = path.read_text().splitlines(keepends=True)
+        kept = [line for line in lines if line.partition(":")[0] != name]
+        if kept == lines:
+            return
+        beside.unlink(missing_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
+        with os.fdopen(os.open(beside, flags, _PRIVATE), "w") as file:
+            file.writelines(kept)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise PrepareFailed(
+            f"the password of {name} cannot be removed: {error}",
+            hint=f"remove the line that begins with {name}: from {path}",
+        ) from None

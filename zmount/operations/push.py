@@ -33,13 +33,17 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Weight:
-    """How much there is of an object with all that it leads to; sizes in bytes."""
+    """How much there is of an object with all that it leads to; sizes in bytes.
+
+    ``is_cut``: there is more, which nobody counted.
+    """
 
     class_name: str
     objects: int
     record_bytes: int
     blobs: int
     blob_bytes: int
+    is_cut: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values."""
@@ -49,6 +53,7 @@ class Weight:
             "record_bytes": self.record_bytes,
             "blobs": self.blobs,
             "blob_bytes": self.blob_bytes,
+            "is_cut": self.is_cut,
         }
 
 
@@ -196,6 +201,7 @@ def _weight(told: dict[str, Any]) -> Weight:
         record_bytes=told["record_bytes"],
         blobs=told["blobs"],
         blob_bytes=told["blob_bytes"],
+        is_cut=told["is_cut"],
     )
 
 

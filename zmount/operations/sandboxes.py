@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from zmount.effects.password_file import kept_password, made_password
+from zmount.effects.password_file import forget_password, kept_password, made_password
 from zmount.effects.raw_sandboxes import FolderOfSandboxes
 from zmount.effects.raw_storages import is_read_only
 from zmount.errors import SandboxRefused
@@ -197,6 +197,8 @@ def change_sandbox(
             password_file=str(file) if answer["is_new_user"] else "",
         )
     _must_be_done(local, done)
+    if any(isinstance(step, RemoveSandboxUser) for step in came.done):
+        forget_password(file, change.user)
     return done
 
 
