@@ -112,7 +112,7 @@ class PackRefused(ZMountError):
 
 
 class PackFailed(ZMountError):
-    """A storage was not packed; of several, all others that could be were."""
+    """A storage was not packed, or not all was done; of several, all others that could be were."""
 
     exit_code = 17
 

@@ -240,6 +240,28 @@ def test_crons_script_packs_everything_and_is_silent(deploy: Deploy):
     assert data_fs(deployment, "b").stat().st_size < before
 
 
+@pytest.mark.parametrize("is_served", [True, False])
+def test_what_is_packed_but_keeps_its_blobs_is_packed_and_exits_17(deploy: Deploy, is_served: bool):
+    deployment = deploy(TWO)
+    deployment.zmount("apply")
+    fill_both(deployment)
+    blobs = deployment.directory / "var" / "a" / "blobs"
+    (blobs / ".removed").mkdir()  # where a pack would write its list
+    if is_served:
+        assert deployment.zmount("start").returncode == 0
+
+    done = deployment.zmount("pack", "--all", "--days", "0")
+
+    assert done.returncode == 17, done.stderr
+    assert [line.split()[1] for line in done.stdout.splitlines()[1:3]] == ["packed", "packed"]
+    assert "a: packed, " in done.stderr and "it is packed, but not all was done: " in done.stderr
+    assert "zmount: 1 of 2 was packed, but not all was done: a\n" in done.stderr
+    assert "failed" not in done.stderr and "Traceback" not in done.stderr
+    (blobs / ".removed").rmdir()
+    again = deployment.zmount("pack", "a", "--days", "0")
+    assert again.returncode == 0, again.stderr
+
+
 def test_crons_script_says_everything_when_something_failed(deploy: Deploy):
     deployment = deploy(TWO)
     fill_both(deployment)

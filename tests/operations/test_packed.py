@@ -68,6 +68,15 @@ def test_its_reason_is_the_error_whatever_came_through_the_server(job: PackJob):
     assert str(result(job, report).error) == "no room: 3 GB are needed"
 
 
+def test_what_is_packed_counts_as_packed_though_something_was_left_to_do(job: PackJob):
+    reason = "/d/Data.fs: it is packed, but not all was done: /d/blobs/.removed: No space left"
+
+    found = result(job, {**REPORT, "reason": reason}, error=PackFailed("FileStorageError"))
+
+    assert (found.done, found.freed_bytes, str(found.error)) == ("packed", 600, reason)
+    assert (found.as_json()["result"], found.as_json()["error"]) == ("packed", reason)
+
+
 def test_refused_garbage_collection_hints_at_the_way_without(job: PackJob):
     report = {"result": "failed", "reason": "nothing was packed: no garbage collection: two:x"}
 
@@ -117,6 +126,18 @@ def test_failures_are_named_and_everything_else_is_no_error(job: PackJob):
         PackResult(host="h", is_dry_run=False, storages=(wrong, well, wrong)).refuse_failures()
     assert caught.value.hint == "wait"
     assert caught.value.exit_code == 17
+
+
+def test_what_is_packed_in_part_is_not_called_not_packed(job: PackJob):
+    well = result(job, REPORT)
+    partly = result(job, {**REPORT, "reason": "it is packed, but"}, error=PackFailed("it"))
+    wrong = left_out(Left(storage=job.storage, why="busy", hint="wait", is_failure=True))
+
+    with pytest.raises(PackFailed, match=r"^1 of 2 was packed, but not all was done: s$"):
+        PackResult(host="h", is_dry_run=False, storages=(well, partly)).refuse_failures()
+    both = r"^1 of 2 was not packed: s; 1 of 2 was packed, but not all was done: s$"
+    with pytest.raises(PackFailed, match=both):
+        PackResult(host="h", is_dry_run=False, storages=(wrong, partly)).refuse_failures()
 
 
 def test_json_has_plain_values_of_all(job: PackJob):

@@ -52,7 +52,8 @@ def pack(
     garbage is, each storage's pack-days and pack-gc say. With --dry-run, what it
     would free is computed, not guessed.
 
-    Exit status 17: not every storage was packed; the others are.
+    Exit status 17: not every storage was packed, or something was left to do after
+    one was; the others are packed.
 
     \b
     Examples:
@@ -103,8 +104,7 @@ class _Bars:
 
         if isinstance(event, Packed):
             self._remove(event.storage.name)
-            colour = _COLOURS.get(event.done, "green")
-            self._console.print(_line(event), style=colour, markup=False)
+            self._console.print(_line(event), style=_colour(event), markup=False)
         elif isinstance(event, PackProgress):
             task = self._task(event.job.storage.name, event.phase)
             self._bars.update(task, completed=event.done, total=event.total or None)
@@ -134,13 +134,20 @@ def _rate(tasks: Iterable[Task], id_: TaskID, phase: str) -> str:
     return f"{speed:,.0f} objects/s" if phase == "mark" else f"{_size(int(speed))}/s"
 
 
+def _colour(one: Packed) -> str:
+    if one.error is not None and one.done != "failed":
+        return "yellow"
+    return _COLOURS.get(one.done, "green")
+
+
 def _line(one: Packed) -> str:
     name = one.storage.name
-    if one.error is not None:
+    if one.done == "failed":
         return f"{name} failed: {one.error}"
     if one.freed_bytes is None or one.done in ("skipped", "nothing to free"):
         return f"{name}: {one.done}" + "".join(f": {note}" for note in one.notes[:1])
-    return f"{name}: {one.done}, {_size(one.freed_bytes)} freed in {_seconds(one.seconds)}"
+    freed = f"{name}: {one.done}, {_size(one.freed_bytes)} freed in {_seconds(one.seconds)}"
+    return freed if one.error is None else f"{freed}; {one.error}"
 
 
 def _table(result: PackResult) -> RenderableType:
@@ -160,7 +167,7 @@ def _table(result: PackResult) -> RenderableType:
         stall = [] if result.is_dry_run else [_stall(one.commit_stall_s)]
         table.add_row(
             Text(one.storage.name),
-            Text(one.done, style=_COLOURS.get(one.done, "green")),
+            Text(one.done, style=_colour(one)),
             _size(one.size_before),
             _size(one.size_after),
             _size(one.freed_bytes),

@@ -23,6 +23,7 @@ class Packed:
     objects and revisions dropped, blobs removed, the longest ``commit_stall_s``.
     ``dangling`` are the first of ``dangling_count`` references to objects that
     do not exist: oid, and the oid of who refers to it (None: another database).
+    One that is packed has an ``error`` too where something was left to do.
     """
 
     storage: Storage
@@ -98,16 +99,28 @@ class PackResult:
 
         :raises PackFailed: it names them; why, each one's ``error`` says
         """
-        failed = [each for each in self.storages if each.error is not None]
-        if not failed:
+        wrong = [each for each in self.storages if each.error is not None]
+        if not wrong:
             return
-        names = ", ".join(each.storage.name for each in failed)
-        were = "was" if len(failed) == 1 else "were"
-        hints = (each.error.hint for each in failed if each.error is not None)
+        failed = [each for each in wrong if each.done == "failed"]
+        partly = [each for each in wrong if each.done != "failed"]
+        said = [
+            self._counted(failed, "not packed"),
+            self._counted(partly, "packed, but not all was done"),
+        ]
+        hints = (each.error.hint for each in wrong if each.error is not None)
         raise PackFailed(
-            f"{len(failed)} of {len(self.storages)} {were} not packed: {names}",
+            "; ".join(filter(None, said)),
             hint="; ".join(dict.fromkeys(filter(None, hints))),
         )
+
+    def _counted(self, some: list[Packed], what: str) -> str:
+        """Return how many of all WHAT happened to, and which; "" for none."""
+        if not some:
+            return ""
+        names = ", ".join(each.storage.name for each in some)
+        were = "was" if len(some) == 1 else "were"
+        return f"{len(some)} of {len(self.storages)} {were} {what}: {names}"
 
 
 def left_out(left: Left) -> Packed:
@@ -138,11 +151,12 @@ def packed(
     """
     if not report:
         return _unreported(job, at=at, seconds=seconds, size_after=size_after, error=error)
-    if report.get("result") not in ("packed", "nothing to free"):
+    is_packed = report.get("result") == "packed"
+    if error is not None or not (is_packed or report.get("result") == "nothing to free"):
         error = _said(report, error)
     return Packed(
         storage=job.storage,
-        done="failed" if error is not None else report["result"],
+        done="failed" if error is not None and not is_packed else report["result"],
         way=job.way,
         at=at,
         days=job.days,
