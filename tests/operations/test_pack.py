@@ -468,3 +468,36 @@ def test_who_watches_hears_of_the_beginning_the_phases_and_the_end(deploy: Deplo
     progress = next(each for each in heard if isinstance(each, PackProgress))
     assert (progress.phase, progress.done, progress.total) == ("slowly", 1, 2)
     assert isinstance(heard[-1], Packed)
+
+
+@pytest.mark.parametrize("is_dry_run", [False, True])
+def test_a_file_that_was_cut_short_is_not_packed_for_opening_it_would_cut_more(
+    deploy: Deploy, is_dry_run: bool
+):
+    deployment = deploy(three())
+    path = data_fs(deployment, "a")
+    fill(path)
+    content = path.read_bytes()[:-50]
+    path.write_bytes(content)
+
+    found = only(packs(deployment, "a", is_dry_run=is_dry_run))
+
+    assert found.done == "failed"
+    assert "bytes are no whole transaction; nothing was packed" in str(found.error)
+    assert found.error is not None and "zmount verify" in found.error.hint
+    assert path.read_bytes() == content
+    assert not path.with_name("Data.fs.tr0").exists()
+
+
+@pytest.mark.parametrize("is_dry_run", [False, True])
+def test_what_is_no_filestorage_is_called_so_and_left_alone(deploy: Deploy, is_dry_run: bool):
+    deployment = deploy(three())
+    text, directory = data_fs(deployment, "a"), data_fs(deployment, "b")
+    text.write_text("a letter")
+    directory.mkdir()
+
+    a, b = packs(deployment, "a", "b", is_dry_run=is_dry_run).storages
+
+    assert str(a.error) == f"{text}: the file does not begin as a FileStorage does"
+    assert str(b.error) == f"{directory}: this is a directory, not a FileStorage"
+    assert text.read_text() == "a letter"

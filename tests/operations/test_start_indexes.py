@@ -135,3 +135,27 @@ def test_leftovers_that_cannot_be_removed_are_no_reason_not_to_start(
     (said,) = ready_indexes(deployment.topology, deployment.process("pub"))
 
     assert said.startswith(f"what an interrupted pack left of root/pub stays: {path}.pack-progress")
+
+
+def test_what_filestorage_will_cut_off_is_said_before(deploy: Callable[[str], Deployment]):
+    deployment = deploy(ZEO_AND_ZOPE)
+    path = data_fs(deployment, "content")
+    write(path, 100, 200, 300)
+    whole = path.stat().st_size
+    with path.open("r+b") as file:
+        file.truncate(whole - 10)
+
+    *_, said = ready_indexes(deployment.topology, deployment.process("zeo"))
+
+    last = whole // 3
+    assert "bytes are no whole transaction; FileStorage cuts them off, into Data.fs.tr0" in said
+    assert str(path) in said and "zmount verify content" in said
+    cut = int(said.partition("its last ")[2].split()[0].replace(",", ""))
+    assert last < cut < whole
+    FileStorage(str(path)).close()
+    assert path.with_name("Data.fs.tr0").stat().st_size == cut
+    assert not [
+        note
+        for note in ready_indexes(deployment.topology, deployment.process("zeo"))
+        if "whole" in note
+    ]

@@ -201,6 +201,18 @@ def last_end(source: Source) -> int | None:
     return end
 
 
+def torn_bytes(path: str | os.PathLike[str]) -> int:
+    """Return how many bytes at the end of PATH are no whole transaction.
+
+    FileStorage cuts them off when it opens the file to write to it.
+
+    :raises StorageUnreadable: it is no FileStorage, or damaged
+    """
+    with open_source(path) as source:
+        end = last_end(source)
+        return source.end - (committed_end(source) if end is None else end)
+
+
 def start_before(source: Source, end: int) -> int | None:
     """Return where the transaction that ends at END starts; None: nothing sound ends there."""
     if end - FIRST < TRANSACTION_HEADER + 8:

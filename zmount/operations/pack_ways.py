@@ -70,6 +70,7 @@ def preview_of(job: PackJob, local: LocalProcesses) -> Child:
             "blob_dir": None if blob_dir is None else str(blob_dir),
             "time": now() - job.days * _DAY_S,
             "gc": job.gc,
+            "is_closed": job.way == "file",
         },
     )
 

@@ -16,6 +16,7 @@ from zmount.effects.stage_files import current_files, is_swapped
 from zmount.errors import Locked, StorageUnreadable, ZMountError
 from zmount.filestorage.pack_leftovers import finish_pack
 from zmount.filestorage.reindex import ready_index
+from zmount.filestorage.source import torn_bytes
 from zmount.topology.instances import Replica
 from zmount.topology.processes import Process
 from zmount.topology.references import data_files
@@ -72,6 +73,7 @@ def _ready_file(storage: Storage, path: Path) -> Iterator[str]:
     except ZMountError as why:
         yield f"what an interrupted pack left of {storage.name} stays: {why}"
     try:
+        torn = torn_bytes(path)
         made = ready_index(path)
     except Locked:
         return
@@ -80,3 +82,8 @@ def _ready_file(storage: Storage, path: Path) -> Iterator[str]:
         return
     if made.done != "kept":
         yield f"the index of {storage.name} {made.done} in {made.seconds:.1f} s: {made.why}"
+    if torn:
+        yield (
+            f"{path}: its last {torn:,} bytes are no whole transaction; FileStorage cuts them off, "
+            f"into {path.name}.tr0: look whether more is lost (zmount verify {storage.name})"
+        )

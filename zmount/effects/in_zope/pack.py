@@ -3,7 +3,8 @@
 Reads a request as JSON on stdin and writes the answer as JSON on stdout::
 
     {"action": "pack", "conf": the storage's section, "data_fs": ..., "time": epoch seconds}
-    {"action": "preview", "data_fs": ..., "blob_dir": ... or null, "time": ..., "gc": true}
+    {"action": "preview", "data_fs": ..., "blob_dir": ... or null, "time": ..., "gc": true,
+     "is_closed": true}
 
     {"report": {...}}            of a preview, else empty
     {"error": ..., "hint": ...}
@@ -36,8 +37,10 @@ def answer_to(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def _pack(request: dict[str, Any]) -> dict[str, Any]:
-    if not Path(request["data_fs"]).exists():
-        raise FileNotFoundError(f"{request['data_fs']} is not there")  # opening would make it
+    path = Path(request["data_fs"])
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is not there")  # opening would make it
+    _must_be_whole(path)
     from ZODB.config import storageFromString
     from ZODB.serialize import referencesf
 
@@ -49,11 +52,29 @@ def _pack(request: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
+def _must_be_whole(path: Path) -> None:
+    """Refuse a file that FileStorage would cut short when it opens it, unasked."""
+    try:
+        from zmount.errors import StorageUnreadable
+        from zmount.filestorage.source import torn_bytes
+    except ModuleNotFoundError:
+        return  # another packer, in an environment that has no zmount
+    is_empty = path.is_file() and not path.stat().st_size
+    if torn := 0 if is_empty else torn_bytes(path):
+        raise StorageUnreadable(
+            f"{path}: its last {torn:,} bytes are no whole transaction; nothing was packed, "
+            "for FileStorage cuts them off when it opens the file",
+            hint="zmount verify; where nothing else is lost, zmount start lets it cut them off",
+        )
+
+
 def _preview(request: dict[str, Any]) -> dict[str, Any]:
     from ZODB.TimeStamp import TimeStamp
 
     from zmount.filestorage.preview import preview
 
+    if request["is_closed"]:
+        _must_be_whole(Path(request["data_fs"]))
     moment = request["time"]
     stop = TimeStamp(*time.gmtime(moment)[:5], moment % 60).raw()  # as FileStorage.pack does
     blob_dir = request["blob_dir"]
