@@ -11,6 +11,8 @@ from swapping import PRODUCTION, STAGING, Swaps, root_of
 
 from zmount.effects.stage_files import generations_of, stage_state
 from zmount.errors import SwapRefused
+from zmount.operations.pack import pack
+from zmount.operations.pack_plan import PackWish
 from zmount.operations.stage_facts import stage_facts, stage_text
 
 
@@ -110,3 +112,49 @@ def test_an_undo_says_what_it_brings_back_and_does(
     is_link = spoil is _no_current
     assert done.plan.back_to.generation == (1 if is_link else 0)
     assert ("number" in root_of(swaps.client(STAGING))) == is_link
+
+
+@pytest.mark.parametrize("is_up", [True, False])
+def test_one_that_was_put_right_by_hand_is_swapped_and_undone_as_ever(
+    is_up: bool, swaps: Swaps
+) -> None:
+    path = generations_of(swaps.staging).path
+    current = (path / "current").readlink() if swaps.swap().error is None else None
+    assert current is not None
+    swaps.stop()
+    (path / "current").unlink()
+    swaps.start()  # clients see that it is broken
+    swaps.stop()
+    (path / "current").symlink_to(current)
+    if is_up:
+        swaps.start()
+
+    done = swaps.swap()
+    assert done.error is None and done.done == "swapped"
+    undone = swaps.swap(undoes=True)
+    assert undone.error is None and undone.done == "undone"
+
+
+@pytest.mark.parametrize("is_dry_run", [True, False])
+def test_a_pack_says_what_is_broken_and_what_to_do(is_dry_run: bool, swaps: Swaps) -> None:
+    path = break_it(swaps, _no_current)
+    wish = PackWish(names=(swaps.staging.name,), is_dry_run=is_dry_run)
+    deployment = swaps.deployment
+
+    (found,) = pack(deployment.topology, deployment.host, wish, lambda _: None).storages
+
+    assert found.done == "failed" and found.error is not None
+    assert str(found.error).startswith(f"storage {swaps.staging.name}: {path / 'current'}: ")
+    assert found.error.hint.startswith("zmount swap-stage makes it anew")
+
+
+def test_a_server_that_cannot_pack_it_says_why_in_words(swaps: Swaps) -> None:
+    path = break_it(swaps, _no_base)
+    deployment = swaps.deployment
+    wish = PackWish(names=(swaps.staging.name,))
+
+    (found,) = pack(deployment.topology, deployment.host, wish, lambda _: None).storages
+
+    assert str(found.error).startswith("the ZEO server says: ")
+    assert str(path / "gen-000001" / "base.fs") in str(found.error)
+    assert "BrokenStage" not in str(found.error) and "(" not in str(found.error)

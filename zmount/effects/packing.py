@@ -72,7 +72,7 @@ class ThroughZeo:
                 hint="zmount status; a server that runs on goes on packing",
             ) from None
         except Exception as why:  # of any class: whatever came up in the server
-            raise PackFailed(f"the ZEO server says: {why or type(why).__name__}") from why
+            raise PackFailed(f"the ZEO server says: {_said(why)}") from why
         finally:
             client.close()
 
@@ -153,6 +153,14 @@ class Child:
         if "error" in answer:
             raise PackFailed(answer["error"], hint=answer["hint"] or _hint(answer["error"]))
         self.report = answer["report"]
+
+
+def _said(why: Exception) -> str:
+    """Return what WHY says; of an exception that this Python does not know, its arguments."""
+    match why.args:
+        case (str(), (str(said), *_)):  # ZEO's for the class and arguments of what it met
+            return said
+    return str(why) or type(why).__name__
 
 
 def _hint(error: str) -> str:

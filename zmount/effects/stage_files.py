@@ -20,6 +20,7 @@ from zmount.filestorage.objects import scan
 from zmount.filestorage.source import committed_end, last_end, last_tid, open_source
 from zmount.filestorage.transactions import Transaction, oids_of, transactions
 from zmount.server.changes_file import ChangesFile
+from zmount.server.content import floor_of
 from zmount.server.frozen import FrozenFile, NotFrozen
 from zmount.server.generation import PLAIN, BrokenGeneration, Generation, Meta, pinned_bytes
 from zmount.server.generations import Generations
@@ -73,8 +74,9 @@ class StageState:
     ``base_tid`` is production's last transaction in it, which was of ``source``;
     ``swapped_at`` (seconds since 1970) is when it took its place, ``floor`` the tid
     of that; ``before`` is what an undo brings back. ``last_tid`` is the newest
-    transaction. ``files`` hold it all, the one that is written to last, the first up
-    to byte ``base_end``; ``size_bytes`` is theirs as far as they count,
+    transaction that a client can have seen. ``files`` hold it all, the one that is
+    written to last, the first up to byte ``base_end``; ``size_bytes`` is theirs as far
+    as they count,
     ``pinned_bytes`` what only this content takes of the disk. ``broken`` says what is
     damaged: then nothing is shown, and ``generation`` is what most likely was.
     """
@@ -163,7 +165,7 @@ def stage_state(storage: Storage) -> StageState:
         return StageState(
             generation=current.number,
             files=(current.base, current.changes),
-            last_tid=max(last_tid_of(current.changes), bytes.fromhex(meta.floor)),
+            last_tid=max(last_tid_of(current.changes), floor_of(generations_of(storage), current)),
             floor=bytes.fromhex(meta.floor),
             base_tid=bytes.fromhex(meta.base_tid),
             base_end=meta.base_end,
@@ -275,6 +277,11 @@ def _readable(storage: Storage) -> Iterator[None]:
     """Turn what damaged or forbidden files raise into one error."""
     try:
         yield
+    except BrokenGeneration as why:  # which names the file
+        raise StorageUnreadable(
+            f"storage {storage.name}: {why}",
+            hint="zmount swap-stage makes it anew, or brings back the one before (--undo)",
+        ) from None
     except (OSError, ValueError, TypeError, NotFrozen, POSError) as why:
         where, said = storage.data_fs if storage.stage is None else storage.stage.generations, why
         if isinstance(why, OSError):
@@ -299,7 +306,7 @@ def _plain(storage: Storage, kept: tuple[Kept, ...]) -> StageState:
     return StageState(
         generation=PLAIN,
         files=(path,),
-        last_tid=max(last_tid_of(path), floor),
+        last_tid=max(last_tid_of(path), floor_of(generations, None)),
         floor=floor,
         size_bytes=size,
         pinned_bytes=size,

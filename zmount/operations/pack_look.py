@@ -63,7 +63,7 @@ class _Eyes:
         try:
             data_fs = _file_to_pack(storage)
         except StorageUnreadable as why:
-            return Seen(storage=storage, unseen=str(why))
+            return Seen(storage=storage, unseen=str(why), unseen_hint=why.hint)
         file = look_at(data_fs) if data_fs is not None else DataFile()
         opener = self._local.openers.get(storage.name)
         if opener is None:

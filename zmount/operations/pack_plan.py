@@ -39,9 +39,9 @@ class Seen:
     ``data_fs`` is the file to pack; of a stage that ``is_swapped`` (it shows
     production's content) the file of what was changed since. ``size_bytes`` is its
     size, None where there is none; ``disk`` the number of the file system of it.
-    ``unseen`` says why it cannot be looked at. ``is_served``: a ZEO server runs and
-    serves it. ``writer`` is who has its Data.fs open. ``zope`` is the running
-    instance that has, "" for none; ``is_known_there``: zmount knows a Manager's
+    ``unseen`` says why it cannot be looked at, and ``unseen_hint`` what to do.
+    ``is_served``: a ZEO server runs and serves it. ``writer`` is who has its Data.fs
+    open. ``zope`` is the running instance that has, "" for none; ``is_known_there``: zmount knows a Manager's
     password of it. ``outdated`` is the process that opens it, if that has not read
     its files as they are now.
     """
@@ -52,6 +52,7 @@ class Seen:
     size_bytes: int | None = None
     disk: int = 0
     unseen: str = ""
+    unseen_hint: str = "as root"
     is_served: bool = False
     writer: Owner | None = None
     zope: str = ""
@@ -124,7 +125,7 @@ def _plan_one(seen: Seen, wish: PackWish) -> PackJob | Left:
     if idle is not None:
         return Left(storage=storage, why=idle[0], hint=idle[1], is_failure=is_named)
     if seen.unseen:
-        return Left(storage=storage, why=seen.unseen, hint="as root", is_failure=True)
+        return Left(storage=storage, why=seen.unseen, hint=seen.unseen_hint, is_failure=True)
     way = _way(seen)
     if isinstance(way, tuple):
         is_failure = is_named or not seen.zope
