@@ -109,6 +109,34 @@ def test_a_root_that_lost_it_gets_it_again_at_the_next_start(zopes: Deployment) 
     assert ask(zopes.port, f"{OFFLINE}/page").status == 503
 
 
+def test_what_is_no_longer_off_line_is_told_and_each_advice_leads_on(zopes: Deployment) -> None:
+    take_offline(zopes)
+    manage(zopes.port, "/home/manage_delObjects", **{"ids:list": "x.org"})
+
+    looked = zopes.zmount("mounts", "pub")
+    assert looked.returncode == 2
+    assert "not off-line" in looked.stdout
+    assert "but now: missing, there is nothing at its path" in looked.stdout
+    assert "> zmount offline x.org, or zmount online x.org if visitors" in looked.stdout
+    again = zopes.zmount("offline", "x.org")
+    assert again.returncode == 0, again.stderr
+    assert ask(zopes.port, f"{OFFLINE}/page").status == 503
+
+    manage(zopes.port, "/home/manage_delObjects", **{"ids:list": "x.org"})
+    manage(zopes.port, "/home/manage_addFolder", id="x.org")
+    looked = zopes.zmount("mounts", "pub")
+    assert looked.returncode == 2
+    assert "> zmount online x.org, then zmount remount pub /home/x.org" in looked.stdout
+    back = zopes.zmount("online", "x.org")
+    assert back.returncode == 22
+    assert "/home/x.org is not off-line any more, but shadowed" in back.stderr
+    assert "zmount remount pub /home/x.org" in back.stderr
+    remounted = zopes.zmount("remount", "pub", "/home/x.org")
+    assert remounted.returncode == 0, remounted.stderr
+    assert zopes.zmount("mounts", "pub").returncode == 0
+    assert ask(zopes.port, "/home/x.org").status == 200
+
+
 def test_on_line_brings_back_the_very_mount_point(zopes: Deployment) -> None:
     before = record_of(zopes)
     take_offline(zopes)

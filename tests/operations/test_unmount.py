@@ -83,6 +83,16 @@ def test_an_instance_starts_without_the_storage_and_with_it_when_it_is_mended(
     assert ask(broken.port, "/home/x.org").status == 200
     assert "is off-line and unmounted since" in broken.zmount("status", "pub").stdout
 
+    looked = broken.zmount("mounts", "pub")
+    assert looked.returncode == 0  # nobody asks the damaged storage
+    assert "off-line, unmounted  /home/y.org  pub/y.org" in looked.stdout
+    assert ": damaged" in looked.stdout
+    assert "> zmount online y.org" in looked.stdout
+    remounted = broken.zmount("remount", "pub", "/home/y.org")
+    assert remounted.returncode == 21
+    assert "/home/y.org is off-line and unmounted since" in remounted.stderr
+    assert "zmount online y.org puts it back" in remounted.stderr
+
     early = broken.zmount("online", "y.org", "--restart")
     assert early.returncode == 22
     assert "/home/y.org stays off-line" in early.stderr

@@ -112,8 +112,11 @@ class App:
         width = None if sys.stdout.isatty() else 200
         return Console(highlight=False, width=width, soft_wrap=not sys.stdout.isatty())
 
-    def show(self, text: Any, data: Any) -> None:
+    def show(self, text: Any, data: Any, *, wraps: bool = True) -> None:
         """Print DATA as JSON if that was asked for, else TEXT (may be a rich object).
+
+        Without WRAPS long lines are left to the terminal, so that what is copied from there
+        has no line ends in it.
 
         :raises ZMountError: what standard output is written to does not take it
         """
@@ -126,7 +129,7 @@ class App:
             elif isinstance(text, str):
                 click.echo(text)
             else:
-                self.console.print(text)
+                self.console.print(text, soft_wrap=None if wraps else True)
         except BrokenPipeError:
             raise
         except OSError as why:

@@ -11,15 +11,15 @@ from zmount.cli.app import App
 from zmount.cli.completing import process_names
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-    from rich.table import Table
     from rich.text import Text
 
     from zmount.operations.mount_problems import Problem
     from zmount.operations.mount_reports import InstanceMounts, MountReport, Mounts
 
 SHOWN = 40  # mounts of an instance up to which those that are right are told one by one
-_COLOURS = {"ok": "green", "off-line": "yellow"}
+_COLOURS = {"ok": "green", "off-line": "yellow", "off-line, unmounted": "yellow"}
+Told = tuple[str, str]  # what it is, what to do
+Row = tuple[str, str, str, Told | None]  # state, path, storage, what is told below it
 
 
 @click.command("mounts")
@@ -48,10 +48,13 @@ def mounts(ctx: click.Context, instances: tuple[str, ...], is_deep: bool, is_all
       zmount mounts dev --deep
     """
     from zmount.operations.mounts import mounts
+    from zmount.topology.load import load
 
     app = ctx.ensure_object(App)
-    seen = mounts(app.topology, app.host, instances, is_deep=is_deep, progress=_say)
-    app.show(_text(seen, is_all), seen.as_json())
+    # as the file says it, with what is unmounted
+    topology = load(app.path)
+    seen = mounts(topology, app.host, instances, is_deep=is_deep, progress=_say)
+    app.show(_text(seen, is_all), seen.as_json(), wraps=False)
     ctx.exit(seen.severity)
 
 
@@ -59,31 +62,27 @@ def _say(said: str) -> None:
     click.echo(said, err=True)
 
 
-def _text(seen: Mounts, is_all: bool) -> RenderableType:
-    from rich.console import Group
+def _text(seen: Mounts, is_all: bool) -> Text:
     from rich.text import Text
 
     if not seen.instances:
-        return f"host {seen.host} has no instance"
-    parts: list[RenderableType] = []
-    for each in seen.instances:
-        parts += ["", *_instance(each, is_all)] if parts else _instance(each, is_all)
+        return Text(f"host {seen.host} has no instance")
+    parts = [_instance(each, is_all) for each in seen.instances]
     for root, names in seen.shared_roots.items():
         said = f"{' and '.join(names)} share the root {root}: what is done to it is done to all"
-        parts += ["", Text(said)]
-    return Group(*parts)
+        parts.append(Text(said))
+    return Text("\n\n").join(parts)
 
 
-def _instance(each: InstanceMounts, is_all: bool) -> list[RenderableType]:
+def _instance(each: InstanceMounts, is_all: bool) -> Text:
     from rich.text import Text
 
     wrong = [mount for mount in each.mounts if mount.state != "ok"]
     right = [mount for mount in each.mounts if mount.state == "ok"]
     is_told = is_all or len(each.mounts) <= SHOWN
-    head = Text(f"{each.instance}: ", style="bold")
-    head.append(_summary(each), style="" if wrong else "green")
-    shown = [*wrong, *(right if is_told else ())]
-    return [head, _table(shown)] if shown else [head]
+    head = Text.assemble((f"{each.instance}: ", "bold"), (_summary(each), "" if wrong else "green"))
+    rows = list(_rows([*wrong, *(right if is_told else ())]))
+    return Text("\n").join((head, *_lines(rows))) if rows else head
 
 
 def _summary(each: InstanceMounts) -> str:
@@ -101,26 +100,35 @@ def _summary(each: InstanceMounts) -> str:
     )
 
 
-def _table(mounts: list[MountReport]) -> Table:
-    from rich.table import Table
+def _lines(rows: list[Row]) -> Iterator[Text]:
+    """Yield ROWS below each other; what is to be told of one, and done, below it."""
     from rich.text import Text
 
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold")
-    table.add_column("state", no_wrap=True)
-    table.add_column("path", overflow="fold")
-    table.add_column("storage", overflow="fold")
-    table.add_column("", overflow="fold")
+    head = ("state", "path", "storage")
+    widths = (
+        max(len(head[0]), *(len(row[0]) for row in rows)),
+        max(len(head[1]), *(len(row[1]) for row in rows)),
+    )
+    yield Text("  ".join((f"{head[0]:{widths[0]}}", f"{head[1]:{widths[1]}}", head[2])), "bold")
+    for state, path, storage, told in rows:
+        line = Text(f"{state:{widths[0]}}", _COLOURS.get(state, "red"))
+        line.append(f"  {path:{widths[1]}}  {storage}" if path else "", "default")
+        line.rstrip()
+        yield line
+        if told is not None:
+            margin = " " * (widths[0] + 2)
+            yield Text(margin + told[0].replace("\n", f"\n{margin}"))
+            yield Text(f"{margin}> {told[1]}", "cyan")
+
+
+def _rows(mounts: list[MountReport]) -> Iterator[Row]:
     for problem, paths in _away(mounts).items():
-        table.add_row(
-            Text(problem.state, style="red"), Text(_count(paths)), Text(""), _what(problem)
-        )
+        yield problem.state, _count(paths), "", (_detail(problem), problem.advice)
     for mount in mounts:
         path, storage = mount.path, mount.storage
-        for state, what in _lines(mount):
-            style = _COLOURS.get(state, "red")
-            table.add_row(Text(state, style=style), Text(path), Text(storage), what)
+        for state, told in _told(mount):
+            yield state, path, storage, told
             path = storage = ""
-    return table
 
 
 def _away(mounts: list[MountReport]) -> dict[Problem, list[str]]:
@@ -137,28 +145,17 @@ def _count(paths: list[str]) -> str:
     return paths[0] if len(paths) == 1 else f"{len(paths)} mounts"
 
 
-def _lines(mount: MountReport) -> Iterator[tuple[str, Text]]:
-    """Yield the state and what to say of it, of each thing that is to be told of MOUNT."""
-    from rich.text import Text
-
+def _told(mount: MountReport) -> Iterator[tuple[str, Told | None]]:
+    """Yield each state of MOUNT, what is to be told of it and what to do."""
     if mount.offline is not None:
         site = mount.offline.site or mount.path.rpartition("/")[2]
-        what = Text(str(mount.offline))
-        what.append(f"\n> zmount online {site}", style="cyan")
-        yield "off-line", what
+        state = "off-line, unmounted" if mount.is_unmounted else "off-line"
+        yield state, (str(mount.offline), f"zmount online {site}")
     for problem in mount.problems:
         if problem.state != "no connection":
-            yield problem.state, _what(problem)
+            yield problem.state, (_detail(problem), problem.advice)
     if mount.state == "ok":
-        yield "ok", Text("")
-
-
-def _what(problem: Problem) -> Text:
-    from rich.text import Text
-
-    what = Text(_detail(problem))
-    what.append(f"\n> {problem.advice}", style="cyan")
-    return what
+        yield "ok", None
 
 
 def _detail(problem: Problem) -> str:

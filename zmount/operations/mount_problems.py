@@ -6,7 +6,7 @@ puts right without asking anybody.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -17,6 +17,7 @@ from zmount.effects.raw_reach import Lying
 from zmount.effects.raw_records import Reference
 from zmount.effects.raw_roots import Content, MountState
 from zmount.filestorage.format import oid_text
+from zmount.plan.offline import Offline
 from zmount.topology.instances import Instance
 from zmount.topology.mounts import Mount, MountPoint
 
@@ -33,6 +34,7 @@ Trouble = Literal[
     "empty storage",
     "real path missing",
     "other id",
+    "not off-line",
     "unreadable",
 ]
 
@@ -149,6 +151,36 @@ def found_problem(
         is_repairable=False,
         holder=holder,
     )
+
+
+def lost_stand_in(
+    instance: Instance, seen: MountState, remembered: Offline, problems: Iterable[Problem]
+) -> Iterator[Problem]:
+    """Yield PROBLEMS of a mount that was taken off-line, and that it is not, if it is not.
+
+    Then somebody has deleted or replaced in Zope what stood in for it.
+    """
+    if seen.state in ("off-line", "unknown"):
+        yield from problems
+        return
+    others = list(problems)
+    place = others.pop(0) if seen.state != "ok" else None  # it is told first
+    what = "it is shown" if place is None else f"{place.state}, {place.detail}"
+    online = f"zmount online {remembered.site}"
+    if seen.state in ("ok", "missing", "parent missing"):
+        advice = f"zmount offline {remembered.site}, or {online} if visitors shall see it"
+    else:
+        advice = f"{online}, then zmount remount {instance.name} {seen.point.virtual}"
+    yield Problem(
+        state="not off-line",
+        detail=f"it was taken {remembered.told}, but now: {what}",
+        advice=advice,
+        is_repairable=False,
+        lying=None if place is None else place.lying,
+        holder="" if place is None else place.holder,
+        reference=None if place is None else place.reference,
+    )
+    yield from others
 
 
 def cross_reference(
@@ -271,8 +303,8 @@ def _content_problems(seen: MountState) -> Iterator[Problem]:
             state="other id",
             detail=f"the object says that its id is {content.own_id}: it was renamed across "
             f"databases, its URLs are wrong",
-            advice=f"at the prompt of zconsole debug: app.unrestrictedTraverse("
-            f"{point.virtual!r})._setId({name!r}); import transaction; transaction.commit()",
+            advice=f"zmount start ADMIN --root {storage} (ADMIN: an instance of kind admin), "
+            f"rename {point.real} there to another id and back to {name}",
             is_repairable=False,
         )
 

@@ -17,7 +17,8 @@ class MountReport:
     """A mount of an instance, or something found in its root; ``problems``: none is ok.
 
     ``storage`` is "" for a reference that was found. ``offline`` is what stands in for a
-    site that was taken off-line; None: it was not.
+    site that was taken off-line; None: it was not. One that ``is_unmounted`` is left out of
+    zope.conf as well, and nothing is known of its storage.
     """
 
     path: str
@@ -26,6 +27,7 @@ class MountReport:
     offline: StandIn | None = None
     makes_missing: bool = False
     is_configured: bool = True
+    is_unmounted: bool = False
 
     @property
     def state(self) -> str:
@@ -49,6 +51,7 @@ class MountReport:
             "state": self.state,
             "is_configured": self.is_configured,
             "makes_missing": self.makes_missing,
+            "is_unmounted": self.is_unmounted,
             "offline": asdict(self.offline) if self.offline is not None else None,
             "problems": [problem.as_json() for problem in self.problems],
         }

@@ -16,6 +16,7 @@ from pathlib import Path
 from zmount.effects.raw_attic import ATTIC
 from zmount.effects.raw_contents import Servers, ask_servers, contents_of
 from zmount.effects.raw_found import FoundReference, found_near
+from zmount.effects.raw_offline import StandIn
 from zmount.effects.raw_reach import Lying, lying_below
 from zmount.effects.raw_roots import Content, MountState, RawRoot, content_at
 from zmount.effects.raw_search import found_anywhere
@@ -26,10 +27,14 @@ from zmount.operations.mount_problems import (
     Problem,
     cross_reference,
     found_problem,
+    lost_stand_in,
     mount_problems,
     root_problems,
 )
 from zmount.operations.mount_reports import InstanceMounts, MountReport, Mounts
+from zmount.operations.offline_facts import known_offline
+from zmount.operations.without_unmounted import without_unmounted
+from zmount.plan.offline import Offline
 from zmount.topology.hosts import Host
 from zmount.topology.instances import Instance, Replica
 from zmount.topology.topology import Topology, nearest
@@ -47,17 +52,26 @@ def mounts(
 ) -> Mounts:
     """Return the state of every mount of HOST's instances, or of those that NAMES mean.
 
-    IS_DEEP: look for mount points and references in all of each root.
+    IS_DEEP: look for mount points and references in all of each root. TOPOLOGY has what is
+    unmounted as well: that is looked for in its root, its storage is not asked.
 
     :raises UnknownName: a name is no instance, or one of another host
     """
-    replicas = tuple(_replicas(topology, host, tuple(names)))
+    names = tuple(names)
+    replicas = tuple(_replicas(topology, host, names))
+    as_run = {
+        each.instance.name: each for each in _replicas(without_unmounted(topology), host, names)
+    }
     servers = ask_servers(
-        (mount, replica) for replica in replicas for mount in replica.instance.mounts
+        (mount, replica) for replica in as_run.values() for mount in replica.instance.mounts
     )
+    offline = known_offline([host])
     return Mounts(
         host=host.name,
-        instances=tuple(_look(each, servers, is_deep, progress) for each in replicas),
+        instances=tuple(
+            _look(each, as_run[each.instance.name], servers, offline, is_deep, progress)
+            for each in replicas
+        ),
         shared_roots=_shared_roots(replicas),
     )
 
@@ -87,13 +101,27 @@ def _shared_roots(replicas: Iterable[Replica]) -> dict[str, tuple[str, ...]]:
     return {name: instances for name, instances in users.items() if len(instances) > 1}
 
 
-def _look(replica: Replica, servers: Servers, is_deep: bool, progress: Progress) -> InstanceMounts:
-    contents = contents_of(replica, servers)
-    away = {each.name for each in replica.instance.mounts if servers.why_not(each, replica)}
+def _look(
+    replica: Replica,
+    as_run: Replica,
+    servers: Servers,
+    offline: Iterable[Offline],
+    is_deep: bool,
+    progress: Progress,
+) -> InstanceMounts:
+    """Look at REPLICA, whose zope.conf has the mounts of AS_RUN."""
+    name, mounted = replica.instance.name, as_run.instance.mounts
+    contents = contents_of(as_run, servers)
+    away = {
+        each.name
+        for each in replica.instance.mounts
+        if each not in mounted or servers.why_not(each, replica)
+    }
     with RawDatabases(replica, away) as databases:
         look = _Look(replica, servers, contents, databases)
+        look.remembered = {each.path: each for each in offline if each.instance == name}
         return InstanceMounts(
-            instance=replica.instance.name,
+            instance=name,
             root=replica.instance.root.storage.name,
             mounts=tuple(look.reports(is_deep, progress)),
         )
@@ -113,6 +141,7 @@ class _Look:
         self.servers = servers
         self.contents = contents
         self.databases = databases
+        self.remembered: Mapping[str, Offline] = {}  # what somebody took off-line, by path
 
     @property
     def instance(self) -> Instance:
@@ -131,7 +160,8 @@ class _Look:
             yield _with_unreadable(root, why)
             return
         reported = {state.point.virtual for state in states}
-        yield from (self._report(state) for state in states)
+        offline = {each.point.virtual: each.offline for each in states if each.offline is not None}
+        yield from (_off_line_above(self._report(state), offline) for state in states)
         for each in found:
             is_aside = each.mounted_path is not None and each.path.startswith(f"{ATTIC}/")
             if each.path not in reported and not is_aside:
@@ -170,21 +200,26 @@ class _Look:
         cross = None
         if seen.state == "cross-database reference" and seen.found is not None:
             cross = cross_reference(self.instance, seen.found, self.contents)
-        lying = self._lying(seen)
+        remembered = self.remembered.get(seen.point.virtual)
+        is_unmounted = remembered is not None and remembered.is_unmounted
+        problems = tuple(
+            mount_problems(
+                self.instance,
+                seen,
+                why_not="" if is_unmounted else self.servers.why_not(seen.mount, self.replica),
+                lying=self._lying(seen),
+                cross=cross,
+            )
+        )
+        if remembered is not None:
+            problems = tuple(lost_stand_in(self.instance, seen, remembered, problems))
         return MountReport(
             path=seen.point.virtual,
             storage=seen.mount.storage.name,
-            problems=tuple(
-                mount_problems(
-                    self.instance,
-                    seen,
-                    why_not=self.servers.why_not(seen.mount, self.replica),
-                    lying=lying,
-                    cross=cross,
-                )
-            ),
+            problems=problems,
             offline=seen.offline,
             makes_missing=seen.makes_missing and not is_in_memory(seen.mount),
+            is_unmounted=is_unmounted,
         )
 
     def _lying(self, seen: MountState) -> Lying | None:
@@ -227,6 +262,14 @@ class _Look:
             problems=(found_problem(self.instance, found, holder, cross),),
             is_configured=False,
         )
+
+
+def _off_line_above(report: MountReport, offline: Mapping[str, StandIn]) -> MountReport:
+    """Return REPORT of a mount below one that is OFFLINE as off-line, too: nobody reaches it."""
+    for path, said in offline.items():
+        if report.path.startswith(f"{path}/"):
+            return replace(report, offline=said, problems=())
+    return report
 
 
 def _with_unreadable(root: MountReport, why: StorageUnreadable) -> MountReport:

@@ -2,8 +2,8 @@
 
 1. look:   which instances hold it off-line, and whether its storages hold its content.
 2. change: each instance's root, one transaction; one that fails stops no other.
-3. verify: the root's records, the storage's, and that visitors do not get 503 any more.
-4. forget: that it was off-line.
+3. forget: that it was off-line.
+4. verify: the root's records, and that visitors do not get 503 any more.
 """
 
 from __future__ import annotations
@@ -60,8 +60,9 @@ def _put_back(
             needs = {name for each in out for name in (each.holder, each.mount.name)}
             note = f"zmount: {wish.site} on-line"
             change(local, reached, steps, needs=needs, note=note, voices=voices)
-        _verify(local, look_again(local, look))
     _forget(local, look)
+    if any(each.remembered is not None or each.state == "off-line" for each in look.targets):
+        _verify(local, look_again(local, look))
     return results + [came_of(look, each, "on-line", detail=_since(each)) for each in out]
 
 
@@ -131,8 +132,9 @@ def _verify(local: LocalProcesses, look: Look) -> None:
         virtual = target.point.virtual
         if target.state not in ("ok", "unknown"):
             raise OfflineFailed(
-                f"{name}: {virtual} is {target.state} ({target.detail})",
-                hint=f"zmount mounts {name}",
+                f"{name}: {virtual} is not off-line any more, but "
+                + (f"{target.state} ({target.detail})" if target.detail else target.state),
+                hint=f"zmount remount {name} {virtual}",
             )
         for seen in look.processes:
             if seen.answer is None or not seen.answer.is_answering:

@@ -137,6 +137,7 @@ def _tasks(local: LocalProcesses, wish: RemountWish, say: Progress) -> Iterator[
     known = {task.instance.name: _known(task) for task in tasks}
     for path in wish.paths:
         if not any(path in paths for paths in known.values()):
+            _must_not_be_unmounted(tasks, path)
             virtuals = {path for paths in known.values() for path in paths}
             raise UnknownName(
                 f"{', '.join(known)}: no mount point {path} is configured",
@@ -146,6 +147,20 @@ def _tasks(local: LocalProcesses, wish: RemountWish, say: Progress) -> Iterator[
         mine = tuple(path for path in wish.paths if path in known[task.instance.name])
         if mine:
             yield replace(task, paths=mine)
+
+
+def _must_not_be_unmounted(tasks: list[_Task], path: str) -> None:
+    """Refuse the PATH of a mount point that somebody took out of zope.conf for a time.
+
+    :raises RemountFailed: it is one
+    """
+    for task in tasks:
+        said = task.offline.get(path)
+        if said is not None and said.is_unmounted:
+            raise RemountFailed(
+                f"{task.instance.name}: {path} is {said.told}",
+                hint=f"zmount online {said.site} puts it back",
+            )
 
 
 def _known(task: _Task) -> frozenset[str]:
