@@ -86,12 +86,24 @@ def test_a_root_without_the_mount_point_gets_the_stand_in_with_its_parents(app: 
     assert raw(app._getOb("pub")._getOb("deep"), "x.org")._zmount_offline["mount_point"] is None
 
 
-def test_a_folder_with_a_tree_is_left_alone(app: Any) -> None:
+def test_it_stands_in_a_folder_with_a_tree_which_counts_and_lists_as_before(app: Any) -> None:
     tree = BTreeFolder2("tree")
     app._p_jar.add(tree)
     app._setObject("tree", tree)
+    mount = MountedObject("/tree/x.org")
+    app._p_jar.add(mount)
+    tree._setOb("x.org", mount)
+    setMountPoint(tree, "x.org", mount)
 
-    with pytest.raises(Refused, match="in a tree"):
+    take(app, "/tree/x.org")
+    take(app, "/tree/y.org")
+
+    assert list(tree.objectIds()) == ["x.org", "y.org"]
+    assert tree.objectCount() == 2
+    assert raw(tree, "x.org")._zmount_offline["mount_point"] is mount
+    assert raw(tree, "y.org")._zmount_offline["mount_point"] is None
+    assert "x.org" not in tree._mount_points
+    with pytest.raises(NothingToDo):
         take(app, "/tree/x.org")
 
 

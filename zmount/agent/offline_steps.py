@@ -7,6 +7,7 @@ Zope without zmount reads the root and answers the same.
 The mounted object is never asked for: its storage may be the reason.
 """
 
+from zmount.agent.entries import base_of
 from zmount.agent.paths import NothingToDo, Refused, existing_folder, made_folder, raw
 
 NOTE = "_zmount_offline"  # on the folder: when, why, by whom, and what it stands in for
@@ -114,10 +115,13 @@ def _entry(container, name):
 
 def _put(container, name, thing, entry):
     """Let CONTAINER have THING as NAME, in its old place, without an event for what goes."""
-    from Acquisition import aq_base
-
-    if hasattr(aq_base(container), "_tree"):
-        raise Refused(f"{container.getId()} keeps its objects in a tree")
+    base = base_of(container)
+    if "_tree" in base.__dict__:  # of a BTreeFolder2, whose _setOb wants a free id
+        if name in base._tree:
+            base._tree[name] = thing
+        else:
+            base._setOb(name, thing)
+        return
     listed = [each for each in container._objects if each["id"] != name]
     at = next((i for i, each in enumerate(container._objects) if each["id"] == name), len(listed))
     container._objects = (*listed[:at], entry, *listed[at:])
