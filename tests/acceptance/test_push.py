@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -74,6 +77,24 @@ def refused(zopes: Deployment, *arguments: str) -> str:
     assert "Traceback" not in done.stderr
     assert sizes(zopes) == before
     return done.stderr
+
+
+def at_terminal(zopes: Deployment, answer: str, *arguments: str) -> tuple[int, str]:
+    """Run a command for somebody at a terminal, who gives ANSWER; return status and text."""
+    ours, theirs = os.openpty()
+    try:
+        os.write(ours, answer.encode())
+        done = subprocess.run(
+            [sys.executable, "-m", "zmount", "-f", str(zopes.conf), *arguments],
+            stdin=theirs,
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    return done.returncode, done.stdout + done.stderr
 
 
 def sizes(zopes: Deployment) -> dict[str, int]:
@@ -183,6 +204,20 @@ def test_a_script_must_say_that_something_may_be_replaced(zopes: Deployment) -> 
 
     assert "dev:/pub/x.org/news is there already, a Folder: one object" in said
     assert "--replace says that it may go" in said
+
+
+def test_a_terminal_asks_before_something_is_replaced(zopes: Deployment) -> None:
+    with application(zopes, PRODUCTION) as app:
+        add_folder(site_of(app), "news", title="old")
+
+    no, said = at_terminal(zopes, "n\n", "push", FROM, TO)
+
+    assert no == 24
+    assert "in place of a Folder: one object" in said
+    assert "nothing was copied" in said
+    assert title_of(zopes, "/home/x.org/news") == "old"
+    assert at_terminal(zopes, "y\n", "push", FROM, TO)[0] == 0
+    assert title_of(zopes, "/home/x.org/news") == "of today"
 
 
 def test_undo_takes_it_back(zopes: Deployment) -> None:
