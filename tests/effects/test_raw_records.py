@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import resource
 import sys
 import zlib
 from pathlib import Path
@@ -183,6 +184,18 @@ def test_a_database_without_a_transaction_has_an_empty_root() -> None:
 def test_a_damaged_record_is_named_with_its_storage() -> None:
     with pytest.raises(StorageUnreadable, match="storage test: object 0x5 cannot be read"):
         record_of(b"\x80\x03garbage").record(p64(5))
+
+
+@pytest.mark.parametrize("number", (b"r\xff\xff\xff\x7f", b"p2147483647\n"))
+def test_a_number_in_the_memo_cannot_ask_for_all_the_memory(number: bytes) -> None:
+    record = pickle.dumps(("a", "B"), 0) + b"N" + number + b"."
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (4 << 30, hard))  # if it did ask, it gets a MemoryError
+    try:
+        with pytest.raises(StorageUnreadable, match="in the memo of"):
+            record_of(record).record(z64)
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 @given(st.binary(max_size=200), st.integers(0, 150))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import copyreg
 import io
+import re
 import zlib
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sized
@@ -23,6 +24,7 @@ from ZODB.utils import load_current, u64, z64
 from zodbpickle.pickle import Unpickler, UnpicklingError
 
 from zmount.errors import StorageUnreadable
+from zmount.filestorage.pickles import DEEPEST, check_pickles
 
 # What a damaged pickle makes an unpickler raise, as seen with random bytes.
 _DAMAGE = (
@@ -39,6 +41,9 @@ _DAMAGE = (
     zlib.error,
 )
 _KEPT_RECORDS = 32
+# what may be a number in the memo past 65535: an unpickler makes room for so many at once
+_LARGE_MEMO = re.compile(rb"r(?=..(?:[^\0]|.[^\0]))|p[0-9]{6}", re.DOTALL)
+_TUPLES = (b"t", b"\x85", b"\x86", b"\x87")
 _COMPRESSED = b".z"  # zc.zlibstorage puts this before a record that it compressed
 
 
@@ -246,8 +251,14 @@ def _references(pickle: bytes) -> tuple[Reference, ...]:
 
 
 def _plain(pickle: bytes) -> io.BytesIO:
+    """Return PICKLE as it is loaded, if it cannot harm the process.
+
+    :raises ValueError: it would ask for all the memory, or overflow the C stack
+    """
     if pickle.startswith(_COMPRESSED):
         pickle = zlib.decompress(pickle[len(_COMPRESSED) :])
+    if _LARGE_MEMO.search(pickle) or sum(map(pickle.count, _TUPLES)) > DEEPEST:
+        check_pickles(io.BytesIO(pickle), 2)  # slow, and rarely needed where there is no text
     return io.BytesIO(pickle)
 
 
