@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,9 +13,35 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 from deployments import ZEO_AND_ZOPE, Deployment
+from fillings import fill
 
 from zmount.cli.app import main
 
+WITH_A_SITE = """
+<zeo zeo>
+  address var/zeo.sock
+</zeo>
+<site s/>
+<instance pub>
+  http-address {port}
+</instance>
+"""
+STORAGE_COMMANDS = (
+    "pack --all",
+    "pack --all --dry-run",
+    "verify --all",
+    "verify pub/s stage/s",
+    "verify --file {0}/var/pub/s/Data.fs",
+    "index pub/s stage/s",
+    "clone pub/s {0}/clone-of-production",
+    "clone stage/s {0}/clone-of-stage",
+    "swap-stage s --dry-run",
+    "swap-stage s --undo",
+    "swap-stage s",
+    "mounts",
+    "status",
+    "show s",
+)
 NOBODY = 65534
 COMMANDS = ("status", "diff-config", "start", "stop", "undo --dry-run", "show")
 
@@ -99,3 +126,39 @@ def test_a_hidden_directory_is_one_conflict_and_not_one_for_each_file_in_it(appl
     places = {str(Path(path).parent) for path in refused}
     assert places == {f"{applied.directory}/pub_client"}
     assert len(refused) == len(set(refused)) > 1
+
+
+@pytest.fixture
+def swapped(deploy: Callable[[str], Deployment]) -> Deployment:
+    """As ``applied``, with a production that holds something, and a stage that shows it."""
+    deployment = deploy(WITH_A_SITE)
+    for directory in (deployment.directory, deployment.directory.parent):
+        directory.chmod(0o755)
+    assert deployment.zmount("apply", "--no-prepare").returncode == 0
+    fill(deployment.directory / "var" / "pub" / "s" / "Data.fs")
+    for command in ("swap-stage s", *STORAGE_COMMANDS):
+        assert run(deployment, command.format(deployment.directory))[2] == ""
+    for clone in deployment.directory.glob("clone-of-*"):
+        shutil.rmtree(clone)
+    if os.geteuid() == 0:
+        for path in (deployment.directory, *deployment.directory.rglob("*")):
+            os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+    return deployment
+
+
+@pytest.mark.parametrize("place", ["pub/s", "pub/s/blobs", "stage/s", "stage/s/generations"])
+def test_a_storage_that_may_not_be_read_is_said(swapped, place):
+    hidden_place = swapped.directory / "var" / place
+
+    with hidden(hidden_place):
+        said = {
+            command: run_as_another(swapped, command.format(swapped.directory))
+            for command in STORAGE_COMMANDS
+        }
+
+    assert {command: uncaught for command, (_, _, uncaught) in said.items() if uncaught} == {}
+    storage = place.partition("/")[0]
+    for command in ("verify pub/s stage/s", f"clone {storage}/s {{0}}/clone-of-"):
+        (key,) = (each for each in said if each.startswith(command))
+        code, text, _ = said[key]
+        assert code != 0 and "Permission denied" in text, (key, text)

@@ -144,9 +144,14 @@ def opened(path: Path) -> Iterator[Source]:
     :raises StorageUnreadable: it is no FileStorage, or not there
     """
     for _ in range(RENAMES):
-        if path.exists():
+        try:
+            path.stat()
+        except FileNotFoundError:
+            time.sleep(0.05)
+        except OSError:
+            break  # what opens it says why
+        else:
             break
-        time.sleep(0.05)
     with open_source(path) as source:
         yield source
 

@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from zmount.effects.disk_use import disk_use
 from zmount.effects.file_lock import holder
-from zmount.effects.local_files import is_directory, is_file
+from zmount.effects.local_files import is_directory, why_not_readable
 from zmount.effects.raw_mounts import mounted_oids
 from zmount.effects.space import are_on_one_volume, free_bytes, size_bytes
 from zmount.effects.stage_files import changes_on, generations_of, last_tid_of, stage_state
@@ -122,9 +122,9 @@ def _way(staging: Storage, local: LocalProcesses) -> Way:
 def _last_tid(production: Storage) -> bytes:
     assert production.data_fs is not None
     path = Path(production.data_fs)
-    if not is_file(path):
+    if why := why_not_readable(path):
         raise StorageUnreadable(
-            f"production, {production.name}, has no file {path}",
+            f"production, {production.name}: {why}",
             hint=f"zmount status; zmount show {production.name}",
         )
     return last_tid_of(path)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from zmount.effects.local_files import is_directory
 from zmount.effects.pack_look import look_at
 from zmount.effects.stage_layers import BrokenStage, layers_of
 from zmount.errors import CorruptFile, StorageUnreadable, ZMountError
@@ -147,7 +148,7 @@ def verify_storages(
 
 def verify_file(path: Path, blob_dir: Path | None, watch: Watcher) -> Verified:
     """Verify the data file PATH, and its blobs in BLOB_DIR or in ``blobs`` beside it."""
-    if blob_dir is None and (path.parent / BESIDE).is_dir():
+    if blob_dir is None and is_directory(path.parent / BESIDE):
         blob_dir = path.parent / BESIDE
     return _verified(str(path), path, blob_dir, {}, watch)
 
@@ -206,7 +207,7 @@ def _look(
     if seen.size_bytes is None and not seen.unseen and not is_named:
         return Verified(name=name)
     blob_dir = files.blob_dir
-    if blob_dir is not None and not blob_dir.exists() and not seen.size_bytes:
+    if blob_dir is not None and not is_directory(blob_dir) and not seen.size_bytes:
         blob_dir = None
     return _verified(name, files.data_fs, blob_dir, others, watch)
 
