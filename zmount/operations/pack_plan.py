@@ -41,9 +41,9 @@ class Seen:
     size, None where there is none; ``disk`` the number of the file system of it.
     ``unseen`` says why it cannot be looked at, and ``unseen_hint`` what to do.
     ``is_served``: a ZEO server runs and serves it. ``writer`` is who has its Data.fs
-    open. ``zope`` is the running instance that has, "" for none; ``is_known_there``: zmount knows a Manager's
-    password of it. ``outdated`` is the process that opens it, if that has not read
-    its files as they are now.
+    open. ``zope`` is the running instance that has, "" for none; ``is_known_there``:
+    zmount knows a Manager's password of it. ``outdated`` is the process that opens it,
+    if that has not read its files as they are now.
     """
 
     storage: Storage
