@@ -56,7 +56,8 @@ def zopes(started: Deployment) -> Iterator[Deployment]:
 
 
 def test_visitors_get_503_at_the_site_and_below_whatever_they_ask(zopes: Deployment) -> None:
-    take_offline(zopes, "--reason", "a <secret> reason")
+    take_offline(zopes, "--reason", "a <secret>\nreason")
+    assert "a <secret> reason" in zopes.zmount("status", "pub").stdout  # in one line
 
     for path in ABOVE_AND_BELOW:
         for method in ("GET", "HEAD", "POST", "PUT", "PROPFIND"):

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from deployments import Deployment, commands
@@ -118,6 +119,23 @@ def test_a_name_that_is_none_is_said_and_nothing_changed(
     assert done.returncode == status, done.stderr
     assert said in done.stderr
     assert remembered(zopes) == []
+
+
+def test_a_root_that_is_read_only_is_said_and_nothing_changed(zopes: Deployment) -> None:
+    before = zopes.conf.read_text()
+    size = Path(zopes.directory / "pub_client/var/Data.fs").stat().st_size
+    read_only = "<storage root/pub>\n  path pub_client/var/Data.fs\n  read-only on\n</storage>\n"
+    zopes.conf.write_text(before + read_only)
+    try:
+        done = zopes.zmount("offline", "x.org", "--instance", "pub")
+    finally:
+        zopes.conf.write_text(before)
+
+    assert done.returncode == 22
+    assert "pub: /home/x.org lies in root/pub, which is read-only" in done.stderr
+    assert Path(zopes.directory / "pub_client/var/Data.fs").stat().st_size == size
+    assert remembered(zopes) == []
+    assert ask(zopes.port, f"{OFFLINE}/page").text == PAGE
 
 
 def test_wrong_credentials_change_nothing(

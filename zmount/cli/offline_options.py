@@ -51,6 +51,7 @@ def told(app: App, act: Act, *, dry_run: bool, **said: Any) -> None:
     from zmount.operations.offlined import OfflineWish, refuse_failures
     from zmount.topology.load import load
 
+    said["reason"] = " ".join(said.get("reason", "").split())  # it is told in one line
     wish = OfflineWish(is_dry_run=dry_run, **said)
     ask = _ask if sys.stdin.isatty() and not app.as_json else None
     with progress("restarting") as watch:

@@ -111,7 +111,8 @@ class ZopeClient:
         except _NotThere:
             raise ProcessFailed(
                 f"{self.base}: the instance runs without zmount's agent",
-                hint="zmount apply, zmount restart; zmount must be installed in its environment",
+                hint="zmount apply, zmount restart; zmount must be installed in its environment. "
+                "Or zmount stop it, do this while it is down, and zmount start it",
             ) from None
         except ValueError:
             raise ProcessFailed(

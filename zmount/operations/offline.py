@@ -28,6 +28,7 @@ from zmount.operations.offline_roots import (
     changeable,
     in_each,
     must_be_wished,
+    must_be_writable,
     restart,
 )
 from zmount.operations.offlined import Look, Offlined, OfflineWish, Target, came_of
@@ -71,6 +72,8 @@ def _take(
     if wish.is_dry_run:
         yield from (_planned(look, target) for target in look.targets)
         return
+    if any(target.state != "off-line" for target in look.targets):
+        must_be_writable(look)
     if look.unseen is not None and look.way == "up":
         raise look.unseen
     if look.way == "restart" and any(each.state != "off-line" for each in look.targets):

@@ -12,6 +12,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 
 from zmount.effects.lock import locked
+from zmount.effects.raw_storages import is_read_only
 from zmount.errors import OfflineFailed, ZMountError
 from zmount.operations.changes import Change, Watcher, refuse_failures
 from zmount.operations.local_processes import LocalProcesses
@@ -146,6 +147,23 @@ def _start(
     names = {process.name for process in processes}
     chosen = tuple(process for process in local.all if process.name in names)
     return start_processes(local, with_needed(chosen, local.all), voices.watch)
+
+
+def must_be_writable(look: Look) -> None:
+    """Refuse to change what lies in a storage that is opened read-only.
+
+    :raises OfflineFailed: with the storage
+    """
+    mounts = {mount.name: mount for mount in look.instance.mounts}
+    for target in look.targets:
+        holder = mounts[target.holder]
+        if is_read_only(holder):
+            raise OfflineFailed(
+                f"{look.instance.name}: {target.point.virtual} lies in {holder.storage.name}, "
+                "which is read-only: nothing of it can be changed",
+                hint="take read-only out of zmount.conf, zmount apply, zmount restart; or answer "
+                "503 in the web server before it",
+            )
 
 
 def must_be_wished(look: Look, wish: OfflineWish, voices: Voices, why: str = CHANGED_DOWN) -> None:

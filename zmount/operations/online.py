@@ -18,7 +18,13 @@ from zmount.effects.serving import is_served
 from zmount.errors import OfflineFailed, StorageUnreadable
 from zmount.operations.local_processes import LocalProcesses
 from zmount.operations.offline_look import look_again
-from zmount.operations.offline_roots import Voices, change, changeable, in_each
+from zmount.operations.offline_roots import (
+    Voices,
+    change,
+    changeable,
+    in_each,
+    must_be_writable,
+)
 from zmount.operations.offlined import Look, Offlined, OfflineWish, Target, came_of
 from zmount.plan.offline_steps import PutOnline
 from zmount.topology.hosts import Host
@@ -47,6 +53,8 @@ def _put_back(
     results = [
         came_of(look, each, "was on-line") for each in look.targets if each.state != "off-line"
     ]
+    if out:
+        must_be_writable(look)
     for target in out:
         _must_be_served(look, target)
         must_hold_it(look, target)
