@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import ZODB
 from persistent.mapping import PersistentMapping
+from ZODB.Connection import TransactionMetaData
 from ZODB.FileStorage import FileStorage
+from ZODB.serialize import referencesf
 
 from zmount.filestorage.foreign import foreign_oids
 from zmount.filestorage.preview import preview
@@ -60,3 +63,20 @@ def test_a_preview_uses_what_a_pack_remembered(tmp_path: Path) -> None:
 
     assert contents(tmp_path) == before
     assert said["dangling"] == [{"oid": "0x4711", "holder": None}]
+
+
+def test_a_file_of_empty_transactions_has_nothing_to_free_as_in_a_pack(tmp_path: Path) -> None:
+    path = tmp_path / "Data.fs"
+    storage = FileStorage(str(path))
+    transaction = TransactionMetaData(description="nothing")
+    storage.tpc_begin(transaction)
+    storage.tpc_vote(transaction)
+    storage.tpc_finish(transaction)
+    size = storage.getSize()
+    storage.pack(time.time() + 1, referencesf)
+    assert storage.getSize() == size
+    storage.close()
+
+    said = preview(path, NOW, gc=False)
+
+    assert (said["result"], said["size_after"]) == ("nothing to free", size)

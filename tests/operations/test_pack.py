@@ -501,3 +501,20 @@ def test_what_is_no_filestorage_is_called_so_and_left_alone(deploy: Deploy, is_d
     assert str(a.error) == f"{text}: the file does not begin as a FileStorage does"
     assert str(b.error) == f"{directory}: this is a directory, not a FileStorage"
     assert text.read_text() == "a letter"
+
+
+def test_what_failed_in_the_server_is_said_without_its_class(
+    deploy: Deploy, running: Callable[[Deployment], None], monkeypatch: pytest.MonkeyPatch
+):
+    deployment = deploy(three(storage="packer failing:pack"))
+    monkeypatch.setenv("PYTHONPATH", str(deployment.directory))
+    (deployment.directory / "failing.py").write_text(
+        "def pack(*args):\n    raise OSError(28, 'No space left on device')\n"
+    )
+    deployment.write_files()
+    fill(data_fs(deployment, "a"))
+    running(deployment)
+
+    found = only(packs(deployment, "a"))
+
+    assert str(found.error) == "the ZEO server says: No space left on device"

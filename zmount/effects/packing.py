@@ -158,8 +158,9 @@ class Child:
 def _said(why: Exception) -> str:
     """Return what WHY says; of an exception that this Python does not know, its arguments."""
     match why.args:
-        case (str(), (str(said), *_)):  # ZEO's for the class and arguments of what it met
-            return said
+        case (str(), tuple(arguments)):  # ZEO's for the class and arguments of what it met
+            said = next((each for each in arguments if isinstance(each, str)), "")
+            return said or str(why.args[0])
     return str(why) or type(why).__name__
 
 

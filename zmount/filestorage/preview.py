@@ -48,6 +48,8 @@ def preview(
         report.size_before = report.size_after = end
         if packing.is_redundant:
             report.settle("nothing to free", "it was packed to this time before")
+        elif not packing.report().objects_before:  # FileStorage does not even call its packer
+            report.settle("nothing to free", "it has no objects")
         else:
             output = Measure()
             frees_nothing = packing.frees_nothing(output)

@@ -109,14 +109,15 @@ def open_earlier(
         if previous is None and not settings.path.exists():
             raise SwapRefused(f"{settings.path}: it is not there any more")
         return previous, open_content(settings, generations, previous)
+    reason = ""
     for one in (*generations.latest(), None):
         if one is None and not settings.path.exists():
             break
         try:
             return one, open_content(settings, generations, one)
-        except (LockError, *DAMAGES):
-            continue
-    raise SwapRefused(f"{settings.name}: nothing from before can be opened")
+        except (LockError, *DAMAGES) as why:
+            reason = f": {why}"
+    raise SwapRefused(f"{settings.name}: nothing from before can be opened{reason}")
 
 
 def base_blobs(
