@@ -20,7 +20,9 @@ from zmount.agent.attic_steps import move_to_attic
 from zmount.operations.prepare import prepare
 
 CONF = """
-<instance pub/>
+<instance pub>
+  http-address {port}
+</instance>
 """
 
 

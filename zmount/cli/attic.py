@@ -12,8 +12,6 @@ from zmount.cli.completing import process_names
 from zmount.cli.options import dry_run_option
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from zmount.operations.attic import AtticChange, InAttic
 
 
@@ -47,7 +45,7 @@ def attic(app: App, /, instance: str | None, **said: Any) -> None:
         raise click.UsageError("--to goes with --restore, --yes with --drop")
     found = list_attic(app.topology, app.host, (instance,) if instance else ())
     if not said["restore"] and not said["drop"]:
-        app.show(_table(found), [each.as_json() for each in found])
+        app.show(_listed(found), [each.as_json() for each in found])
         return
     if said["restore"]:
         change = plan_restore(app.topology, app.host, found, said["restore"], said["to"])
@@ -96,30 +94,27 @@ def _line(change: AtticChange) -> str:
     )
 
 
-def _table(found: tuple[InAttic, ...]) -> Table | str:
+def _listed(found: tuple[InAttic, ...]) -> str:
+    """Return FOUND, each id whole in a line with what else is short, the rest below it."""
     from rich.filesize import decimal
-    from rich.table import Table
-    from rich.text import Text
 
     if not found:
         return "nothing is in the attic"
-    table = Table(box=None, padding=(0, 1, 0, 0), pad_edge=False, header_style="bold")
-    for heading in ("instance", "id", "was at", "class"):
-        table.add_column(heading, overflow="fold")
-    for heading in ("objects", "size"):
-        table.add_column(heading, justify="right", no_wrap=True)
-    table.add_column("since", no_wrap=True)
-    table.add_column("why", overflow="fold")
-    for each in found:
+    rows = [("instance", "id", "size")]
+    rows += [
+        (each.instance, each.found.slot, decimal(each.found.size.size_bytes)) for each in found
+    ]
+    widths = [max(len(row[i]) for row in rows) for i in range(2)]
+    head, *lines = (f"{a:{widths[0]}}  {b:{widths[1]}}  {c}" for a, b, c in rows)
+    margin = " " * (widths[0] + 2)
+    told = [head]
+    for each, line in zip(found, lines, strict=True):
         one = each.found
-        table.add_row(
-            each.instance,
-            Text(one.slot),
-            Text(one.path),
-            Text(one.class_name or "(damaged)"),
-            f"{one.size.objects:,}",
-            decimal(one.size.size_bytes),
-            one.since,
-            Text(one.reason),
-        )
-    return table
+        count = "one object" if one.size.objects == 1 else f"{one.size.objects:,} objects"
+        why = f": {one.reason}" if one.reason else ""
+        told += [
+            line,
+            f"{margin}{one.class_name or 'a damaged object'} from {one.path}, {count}",
+            f"{margin}since {one.since}{why}",
+        ]
+    return "\n".join(told)
