@@ -8,7 +8,9 @@ import pty
 import subprocess
 import sys
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -72,6 +74,36 @@ def test_what_would_be_gone_for_good_is_asked_for(deployment: Deployment) -> Non
     assert len(attic(deployment)) == 2
     assert on_a_terminal(deployment, "y", "attic", "--drop", first["id"]) == 0
     assert [each["id"] for each in attic(deployment)] == [second["id"]]
+
+
+def test_what_else_listens_at_its_port_is_not_asked_for_an_instance_that_is_down(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    class Foreign(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            asked.append(self.headers.get("Authorization", ""))
+            self.send_response(200)
+            self.end_headers()
+
+        do_POST = do_GET
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    monkeypatch.setenv("ZMOUNT_ADMINISTRATOR", "admin:of the other one")
+    with ThreadingHTTPServer(("127.0.0.1", deployment.port), Foreign) as server:
+        Thread(target=server.serve_forever).start()
+        try:
+            first = attic(deployment)[0]
+            dropped = deployment.zmount("attic", "--drop", first["id"], "--yes")
+        finally:
+            server.shutdown()
+
+    assert dropped.returncode == 0, dropped.stderr
+    assert first["id"] not in {each["id"] for each in attic(deployment)}
+    assert set(asked) <= {""}  # nobody gave it the password
 
 
 def test_a_script_must_say_yes_and_which(deployment: Deployment) -> None:

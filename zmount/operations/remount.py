@@ -25,7 +25,13 @@ from zmount.operations.mount_repairs import Refusal
 from zmount.operations.remount_look import RootSeen, see_root
 from zmount.operations.remount_plan import RemountPlan, RemountScope, plan_remount
 from zmount.operations.remounted import Remounted, RemountResult
-from zmount.operations.root_changes import answering, change_root, changed, servers_of
+from zmount.operations.root_changes import (
+    answering,
+    change_root,
+    changed,
+    is_answering,
+    servers_of,
+)
 from zmount.plan.offline import Offline
 from zmount.plan.remount_steps import ReplaceByMountPoint, SeenAt
 from zmount.plan.root_steps import RootStep
@@ -293,7 +299,7 @@ def _seen_by(task: _Task, seen: RootSeen, done: tuple[RootStep, ...]) -> tuple[s
 def _answering_here(task: _Task) -> Iterator[Process]:
     for process in task.local.all:
         is_ours = isinstance(process.noun, Replica) and process.noun.instance == task.instance
-        if is_ours and task.local.ask(process).is_answering:
+        if is_ours and is_answering(task.local, process):
             yield process
 
 

@@ -13,11 +13,13 @@ from typing import Any
 
 from zmount.effects.credentials import administrator_client
 from zmount.effects.file_lock import writer
+from zmount.effects.process_table import listener
 from zmount.effects.raw_storages import data_fs
 from zmount.effects.serving import served
 from zmount.effects.zope_script import run_in_zope
 from zmount.errors import Locked
 from zmount.operations.local_processes import LocalProcesses
+from zmount.operations.status import is_process
 from zmount.plan.root_steps import RootStep
 from zmount.topology.instances import Instance, Replica
 from zmount.topology.processes import Process
@@ -110,8 +112,20 @@ def changed(steps: Sequence[RootStep], result: dict[str, Any]) -> Changed:
 
 
 def answering(local: LocalProcesses, instance: Instance) -> Process | None:
-    """Return a process of INSTANCE on this host that answers HTTP; None: none does."""
-    return next((each for each in _here(local, instance) if local.ask(each).is_answering), None)
+    """Return a process of INSTANCE on this host that answers HTTP; None: none does.
+
+    What else answers at its address while it is down is none of them: it must neither get
+    the administrator's password nor change its own root.
+    """
+    return next((each for each in _here(local, instance) if is_answering(local, each)), None)
+
+
+def is_answering(local: LocalProcesses, process: Process) -> bool:
+    """True if PROCESS answers HTTP, as far as the kernel tells whose answer it is."""
+    if not local.ask(process).is_answering:
+        return False
+    owner = listener(process.address)
+    return owner is None or owner.pid is None or is_process(owner, process)
 
 
 def servers_of(instances: Iterable[Instance]) -> tuple[ZeoServer, ...]:
