@@ -10,7 +10,9 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 import transaction
+from click.testing import CliRunner
 from deployments import ZEO_ONLY, Deployment
 from persistent.mapping import PersistentMapping
 from ZEO import ClientStorage
@@ -18,6 +20,8 @@ from ZODB.blob import Blob
 from ZODB.DB import DB
 from ZODB.FileStorage import FileStorage
 from ZODB.utils import u64
+
+from zmount.cli.app import main
 
 TWO = ZEO_ONLY + "<storage more/>\n"
 MOUNTED = """
@@ -274,3 +278,11 @@ def test_the_topology_may_be_said_after_the_command(deploy: Callable[[str], Depl
     command = [sys.executable, "-m", "zmount", "verify", "content", "-f", str(deployment.conf)]
 
     assert subprocess.run(command, capture_output=True).returncode == 0
+
+
+@pytest.mark.parametrize("path", ["", ".", "/"])
+def test_what_has_no_name_is_a_directory_and_no_traceback(path: str):
+    done = CliRunner().invoke(main, ["verify", "--file", path])
+
+    assert done.exit_code == 12
+    assert "this is a directory, not a FileStorage" in done.output

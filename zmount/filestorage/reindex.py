@@ -48,7 +48,7 @@ class Indexed:
 
 def index_path(path: Path) -> Path:
     """Return where FileStorage saves the index of the data file PATH."""
-    return path.with_name(path.name + ".index")
+    return Path(f"{path}.index")  # also of what has no name, as "."
 
 
 def build_index(
