@@ -41,7 +41,7 @@ def way_of(job: PackJob, local: LocalProcesses) -> Packing:
         process=process,
         request={
             "action": "pack",
-            "conf": pack_conf(storage, gc=job.gc),
+            "conf": pack_conf(storage, gc=job.gc, name=storage.zeo_name),
             "data_fs": str(job.data_fs),
             "time": time,
         },
