@@ -23,6 +23,11 @@ from zmount.agent import (
 )
 from zmount.agent.paths import NothingToDo, Refused
 
+
+class UnknownStep(LookupError):
+    """No module has a function of that name."""
+
+
 MODULES = (
     root_steps,
     offline_steps,
@@ -42,7 +47,7 @@ def carry_out(app, steps, note):
     made = set()
     for number, step in enumerate(steps):
         arguments = dict(step)
-        make = _function(arguments.pop("step"))
+        make = _function(arguments.pop("step", ""))
         try:
             answer = make(app, made, **arguments)
             done.append(number)
@@ -61,4 +66,4 @@ def _function(name):
         found = vars(module).get(name)
         if found is not None and found.__module__ == module.__name__ and not name.startswith("_"):
             return found
-    raise LookupError(f"zmount's agent is older than zmount: it knows no step {name!r}")
+    raise UnknownStep(f"zmount's agent is older than zmount: it knows no step {name!r}")

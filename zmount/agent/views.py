@@ -22,7 +22,7 @@ from Products.Five.browser import BrowserView
 from zExceptions import BadRequest
 
 from zmount.agent.requests import noted
-from zmount.agent.steps import carry_out
+from zmount.agent.steps import UnknownStep, carry_out
 
 TYPE = "application/json"
 
@@ -74,7 +74,13 @@ class Agent(BrowserView):  # type: ignore[misc]
     def _steps(self, asked: dict[str, Any]) -> dict[str, Any]:
         from Acquisition import aq_inner
 
-        return carry_out(aq_inner(self.context), asked["steps"], asked.get("note", "zmount"))
+        steps = asked.get("steps")
+        if not isinstance(steps, list) or not all(isinstance(each, dict) for each in steps):
+            raise BadRequest("steps are wanted, a list of JSON objects")
+        try:
+            return carry_out(aq_inner(self.context), steps, asked.get("note", "zmount"))
+        except UnknownStep as why:
+            raise BadRequest(str(why)) from None
 
     def _look(self, asked: dict[str, Any]) -> dict[str, Any]:
         own = os.getpid()

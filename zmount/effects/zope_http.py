@@ -152,6 +152,11 @@ class ZopeClient:
                     hint="say who is one: ZMOUNT_ADMINISTRATOR=NAME:PASSWORD, or the file "
                     "etc/administrator (mode 0600)",
                 ) from None
+            if error.code == 400 and "/@@" in request.full_url:
+                raise ProcessFailed(
+                    f"{request.full_url} does not understand what it is asked",
+                    hint="it runs another version of zmount: zmount restart the instance",
+                ) from None
             if error.code == 404:
                 raise _NotThere(f"{request.full_url} answered 404 {error.reason}") from None
             raise ProcessFailed(
