@@ -94,4 +94,4 @@ def test_a_password_that_is_wrong_is_said(up: Callable[[str], Deployment]):
     refused = packs(deployment)
 
     assert refused.done == "failed"
-    assert "401" in str(refused.error)
+    assert "does not let the administrator in" in str(refused.error)

@@ -197,9 +197,20 @@ def garbage_kept(data_fs: Path) -> Iterator[None]:
         path.unlink(missing_ok=True)
 
 
-def report_since(data_fs: Path, started: float) -> dict[str, Any]:
-    """Return the report of a pack of DATA_FS that began at STARTED (epoch) or later; else {}."""
-    return _since(PackFiles(data_fs).report, started)
+def report_of(data_fs: Path | None) -> dict[str, Any]:
+    """Return the report of the last pack of DATA_FS; {} if there is none."""
+    return {} if data_fs is None else _since(PackFiles(data_fs).report, 0.0)
+
+
+def report_since(
+    data_fs: Path | None, started: float, earlier: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the report of a pack of DATA_FS that began at STARTED (epoch) or later; else {}.
+
+    It is not EARLIER, that of the pack before, which may have been this very second.
+    """
+    found = {} if data_fs is None else _since(PackFiles(data_fs).report, started)
+    return {} if found == earlier else found
 
 
 def progress_since(data_fs: Path, started: float) -> dict[str, Any]:

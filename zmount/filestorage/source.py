@@ -92,7 +92,10 @@ def _mapped(path: Path, descriptor: int, end: int | None) -> tuple[os.stat_resul
     except OSError as why:
         raise StorageUnreadable(f"{path}: cannot be read: {why.strerror}") from None
     except ValueError:  # mmap's, which looks at the size once more
-        raise CorruptFile(path, os.fstat(descriptor).st_size, "it was truncated just now") from None
+        left = os.fstat(descriptor).st_size
+        raise StorageUnreadable(
+            f"{path}: it was truncated while it was read, from {size} bytes or more to {left}"
+        ) from None
 
 
 def _must_begin_right(path: Path, magic: bytes) -> None:

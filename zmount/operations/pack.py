@@ -23,7 +23,7 @@ from zmount.effects.history import history_file, remember
 from zmount.effects.lanes import Lanes
 from zmount.effects.lock import locked
 from zmount.effects.pack_look import size_of
-from zmount.effects.packing import Packing, garbage_kept, progress_since, report_since
+from zmount.effects.packing import Packing, garbage_kept, progress_since, report_of, report_since
 from zmount.effects.signals import terminable
 from zmount.errors import PackFailed, ZMountError
 from zmount.operations.local_processes import LocalProcesses
@@ -112,6 +112,7 @@ class _Run:
         except ZMountError as why:
             return failed(job, why, at=at)
         data_fs = job.data_fs
+        earlier = report_of(data_fs)
         keeping: AbstractContextManager[Any] = nullcontext()
         if job.asks_to_keep and data_fs is not None:
             keeping = garbage_kept(data_fs)
@@ -123,7 +124,7 @@ class _Run:
             error = why
         finally:
             self._end(job)
-        report = report_since(data_fs, at) if data_fs is not None else {}
+        report = report_since(data_fs, at, earlier)
         return packed(
             job, report, at=at, seconds=watch.seconds, size_after=size_of(data_fs), error=error
         )
