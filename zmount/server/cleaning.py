@@ -17,6 +17,7 @@ from ZODB.POSException import POSKeyError
 from zmount.filestorage.pack_files import write_durably
 from zmount.server.generation import GONE, NEW, Generation
 from zmount.server.generations import Generations
+from zmount.server.large_files import removal
 from zmount.server.slow_work import GiveWay, in_child, paced
 
 NOTHING = "[]"  # a list of dropped blobs that is empty
@@ -53,7 +54,7 @@ def _removal(path: Path) -> Iterator[None]:
     """Remove the directory PATH step by step."""
     for directory, inner, names in os.walk(path, topdown=False):
         for name in names:
-            Path(directory, name).unlink()
+            yield from removal(Path(directory, name))
             yield
         for name in inner:
             each = Path(directory, name)
