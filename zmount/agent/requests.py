@@ -4,7 +4,7 @@ A process whose threads all spin answers nobody any more; what it has written
 into this file can still be read. The file is a header and a slot for each
 thread, little-endian:
 
-    header  8s magic, I pid, I slots, I stack_bytes reserved
+    header  8s magic, I pid, I slots
     slot    I serial, I native thread id, Q thread ident, d started, H length, text
 
 ``serial`` is odd while the slot is being written. ``started`` is seconds since
@@ -69,7 +69,8 @@ class RequestFile:
 
     def begin(self, text: str) -> None:
         """Note that this thread begins with the request TEXT."""
-        self._write(time.time(), text.encode("utf-8", "replace")[: SLOT - _TEXT])
+        # as WSGI has it: bytes of the request, each as the character of its number
+        self._write(time.time(), text.encode("latin-1", "replace")[: SLOT - _TEXT])
 
     def end(self) -> None:
         """Note that this thread has ended its request."""
@@ -112,8 +113,13 @@ def requests_in(path: Path, pid: int) -> tuple[Request, ...] | None:
         return None
     if len(content) < SLOT or _HEADER.unpack_from(content) != (MAGIC, pid, SLOTS):
         return None
-    found = (_request(content, at) for at in range(SLOT, len(content) - SLOT + 1, SLOT))
-    return tuple(sorted((each for each in found if each), key=lambda each: each.started))
+    return tuple(sorted(_requests(content), key=lambda each: each.started))
+
+
+def _requests(content: bytes) -> Iterator[Request]:
+    for at in range(SLOT, len(content) - SLOT + 1, SLOT):
+        if request := _request(content, at):
+            yield request
 
 
 def _request(content: bytes, at: int) -> Request | None:
@@ -141,10 +147,7 @@ def note_in(path: Path) -> None:
 def noted() -> Iterator[Request]:
     """Yield what the threads of this process are working on."""
     if _file is not None:
-        content = bytes(_file._map)
-        for at in range(SLOT, len(content) - SLOT + 1, SLOT):
-            if request := _request(content, at):
-                yield request
+        yield from _requests(bytes(_file._map))
 
 
 def begun(event: Any) -> None:

@@ -45,7 +45,7 @@ def ask_zeo(address: Address, tls: Tls | None = None, *, timeout_s: float = 2.0)
     it speaks TLS, and who may use its storages is not the question.
     """
     try:
-        plain = _connected(address, timeout_s)
+        plain = connected_socket(address, timeout_s)
         with plain, _secured(plain, tls) if tls is not None else plain as connection:
             return _zeo_state(connection)
     except _ClosedError as error:
@@ -82,7 +82,11 @@ class _ClosedError(OSError):
 _REFUSED = Answer(is_answering=True, detail="ZEO over TLS; our certificate is refused")
 
 
-def _connected(address: Address, timeout_s: float) -> socket.socket:
+def connected_socket(address: Address, timeout_s: float) -> socket.socket:
+    """Return a connection to ADDRESS, whose every step may take TIMEOUT_S seconds.
+
+    :raises OSError: nobody listens there, or it takes longer
+    """
     if address.socket is None:
         return socket.create_connection((address.host, address.port), timeout=timeout_s)
     connection = socket.socket(socket.AF_UNIX)
@@ -167,4 +171,4 @@ class _HTTPConnection(client.HTTPConnection):
         self._timeout_s = timeout_s
 
     def connect(self) -> None:
-        self.sock = _connected(self._address, self._timeout_s)
+        self.sock = connected_socket(self._address, self._timeout_s)

@@ -48,7 +48,7 @@ def _name_and_password(topology: Topology, host: Host) -> tuple[str, str]:
     raise AccessRefused(
         "nobody said who the administrator of the instances is",
         hint=f"set {VARIABLE}=NAME:PASSWORD in the environment, or write that line into "
-        f"{administrator_file(host)} (mode 0600) and say <administrator> in zmount.conf",
+        f"{administrator_file(host)} (mode 0600) and say administrator NAME in zmount.conf",
     )
 
 

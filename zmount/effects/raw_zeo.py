@@ -19,6 +19,7 @@ from ZEO.asyncio.marshal import decoder, encoder
 from ZODB.utils import maxtid, p64, z64
 from zodbpickle.pickle import Unpickler, UnpicklingError
 
+from zmount.effects.answers import connected_socket
 from zmount.effects.zeo_client import client_context
 from zmount.errors import StorageUnreadable
 from zmount.topology.addresses import Address
@@ -160,16 +161,7 @@ def _decoded_pickle(message: bytes) -> Any:
 
 
 def _connected(address: Address, tls: Tls | None) -> socket.socket:
-    if address.socket is not None:
-        plain = socket.socket(socket.AF_UNIX)
-        plain.settimeout(TIMEOUT_S)
-        try:
-            plain.connect(str(address.socket))
-        except OSError:
-            plain.close()
-            raise
-    else:
-        plain = socket.create_connection((address.host, address.port), timeout=TIMEOUT_S)
+    plain = connected_socket(address, TIMEOUT_S)
     if tls is None:
         return plain
     context: ssl.SSLContext = client_context(tls)

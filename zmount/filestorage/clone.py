@@ -82,23 +82,21 @@ def clone(
     :raises Locked: another clone is being made in DIRECTORY
     """
     path, blobs = Path(path), Path(blob_dir) if blob_dir else None
-    with opened(path) as source:  # before anything is made
-        assert source.descriptor is not None
-        like = os.fstat(source.descriptor)
-    return made_in(Path(directory), path, like, lambda part: _attempts(path, part, blobs, progress))
+    return made_in(Path(directory), path, lambda part: _attempts(path, part, blobs, progress))
 
 
-def made_in(
-    directory: Path, path: Path, like: os.stat_result, make: Callable[[Path], Cloned]
-) -> Cloned:
-    """Let MAKE fill a directory with a clone of PATH, and move all into DIRECTORY.
+def made_in(directory: Path, path: Path, make: Callable[[Path], Cloned]) -> Cloned:
+    """Let MAKE fill a directory with a clone of PATH, and move all into DIRECTORY, PATH's owner's.
 
-    :param like: the owner that DIRECTORY gets is that of this file
     :raises ApplyRefused: there is something in DIRECTORY
+    :raises StorageUnreadable: PATH is no FileStorage
     :raises StorageUnwritable: no space, no permission
     :raises Locked: another clone is being made in DIRECTORY
     """
     watch = time.perf_counter()
+    with opened(path) as source:  # before anything is made
+        assert source.descriptor is not None
+        like = os.fstat(source.descriptor)
     with clone_target(directory, like) as part:
         try:
             made = make(part)

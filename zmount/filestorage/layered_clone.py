@@ -58,14 +58,8 @@ def clone_layers(
     :raises StorageUnwritable: no space, no permission
     :raises Locked: another clone is being made in DIRECTORY
     """
-    with opened(layers.changes) as source:  # before anything is made
-        assert source.descriptor is not None
-        like = os.fstat(source.descriptor)
     return made_in(
-        Path(directory),
-        layers.changes,
-        like,
-        lambda part: _attempts(layers, part / name, progress),
+        Path(directory), layers.changes, lambda part: _attempts(layers, part / name, progress)
     )
 
 

@@ -30,6 +30,7 @@ from zmount.filestorage.format import (
     words,
 )
 
+ATTEMPTS = 10  # to map a file that becomes shorter at that very moment
 BELIEVED = 4  # transactions at the end that must fit together
 BATCH = 4096  # records: what a scan hands over at a time, 200 kB
 
@@ -85,17 +86,22 @@ def _mapped(path: Path, descriptor: int, end: int | None) -> tuple[os.stat_resul
             kind = "a directory" if stat.S_ISDIR(found.st_mode) else "no regular file"
             raise StorageUnreadable(f"{path}: this is {kind}, not a FileStorage")
         _must_begin_right(path, os.pread(descriptor, 4, 0))
-        size = found.st_size if end is None else end
-        if found.st_size < size:
-            raise CorruptFile(path, found.st_size, f"the file ends here, not at {end}")
-        return found, mmap.mmap(descriptor, size, prot=mmap.PROT_READ)
+        for _ in range(ATTEMPTS):
+            size = os.fstat(descriptor).st_size if end is None else end
+            if os.fstat(descriptor).st_size < size:
+                raise CorruptFile(path, found.st_size, f"the file ends here, not at {end}")
+            try:
+                return found, mmap.mmap(descriptor, size, prot=mmap.PROT_READ)
+            except ValueError:  # mmap's, which looks at the size once more
+                if end is not None:
+                    break
+                # else: a FileStorage cuts off what it had voted on, when that is aborted
+        left = os.fstat(descriptor).st_size
     except OSError as why:
         raise StorageUnreadable(f"{path}: cannot be read: {why.strerror}") from None
-    except ValueError:  # mmap's, which looks at the size once more
-        left = os.fstat(descriptor).st_size
-        raise StorageUnreadable(
-            f"{path}: it was truncated while it was read, from {size} bytes or more to {left}"
-        ) from None
+    raise StorageUnreadable(
+        f"{path}: it was truncated while it was read, from {size} bytes or more to {left}"
+    )
 
 
 def _must_begin_right(path: Path, magic: bytes) -> None:

@@ -20,8 +20,8 @@ PIECE = 1 << 23
 def removal(path: Path) -> Iterator[None]:
     """Remove the file PATH, a large one piece by piece.
 
-    Only what nobody else can see any more is cut: it has no other name, and a lease says
-    that nobody has it open. Else its blocks go when the last one closes it.
+    Only what nobody else can see any more is cut: it has no other name, and that a lease
+    is to be had says that nobody has it open. Else its blocks go when the last one closes it.
 
     :raises OSError: it cannot be removed
     """
@@ -37,6 +37,7 @@ def removal(path: Path) -> Iterator[None]:
         path.unlink()
         with suppress(OSError):  # in use, or a file system without leases
             fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+            fcntl.fcntl(descriptor, fcntl.F_SETLEASE, fcntl.F_UNLCK)  # else SIGIO could end us
             found = os.fstat(descriptor)
             if not found.st_nlink:
                 for size in range(found.st_size - PIECE, 0, -PIECE):
