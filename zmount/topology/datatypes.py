@@ -11,6 +11,7 @@ from typing import Any
 
 from ZConfig.datatypes import stock_datatypes
 
+from zmount.topology.health import Limits, Unit, parse_limits, parse_number
 from zmount.topology.options import Secret
 
 
@@ -105,6 +106,28 @@ stage_mode = _one_of("link", "copy", "none")
 log_level = _one_of(
     "debug", "info", "warn", "warning", "error", "critical", "all", "blather", "trace", "notset"
 )
+
+
+def _limits(unit: Unit) -> Callable[[str], Limits]:
+    def judge(value: str) -> Limits:
+        return parse_limits(text(value), unit)
+
+    judge.__doc__ = "Return the limits, of warning and critical, that VALUE says."
+    return judge
+
+
+def short_time(value: str) -> float:
+    """Return VALUE in seconds if it is a time of 50 milliseconds to one minute."""
+    seconds = parse_number(value, "seconds")
+    if not 0.05 <= seconds <= 60:
+        raise ValueError("a time from 50ms to 1m is expected")
+    return seconds
+
+
+limits_seconds = _limits("seconds")
+limits_bytes = _limits("bytes")
+limits_percent = _limits("percent")
+limits_count = _limits("count")
 
 
 def raw(section: Any) -> Any:

@@ -23,6 +23,7 @@ from zmount.topology.build_instances import build_instances
 from zmount.topology.build_servers import build_hosts, build_zeo_servers
 from zmount.topology.build_storages import Storages, Wanted, build_session, build_sites
 from zmount.topology.findings import Finding, error, without_consequences
+from zmount.topology.health import AS_USUAL, TIMEOUT_S, UNITS, HealthLimits
 from zmount.topology.places import Place
 from zmount.topology.reading import Loader
 from zmount.topology.said import Extra, Said, is_none, path_in
@@ -121,6 +122,7 @@ def _build(said: Said) -> Topology:
         instances=instances,
         session=session,
         administrator=_administrator(said),
+        health=_health(said.top.health),
         unit_prefix=said.top.unit_prefix or "zmount",
         manager=said.top.manager or "zdaemon",
         unit_directory=path_in(next(iter(said.hosts.values())).directory, unit_directory)
@@ -147,6 +149,17 @@ def _administrator(said: Said) -> Administrator | None:
     if name is None:
         return None
     return Administrator(name=name, password=said.top.administrator_password)
+
+
+def _health(section: Any) -> HealthLimits:
+    """Return what the <health> SECTION says; None: there is none."""
+    if section is None:
+        return AS_USUAL
+    said = ((key, getattr(section, key.replace("-", "_"))) for key in UNITS)
+    return HealthLimits(
+        said=tuple((key, limits) for key, limits in said if limits is not None),
+        timeout_s=section.timeout or TIMEOUT_S,
+    )
 
 
 @lru_cache(maxsize=1)

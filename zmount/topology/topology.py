@@ -11,6 +11,7 @@ from typing import Literal, Protocol, TypeVar
 
 from zmount.errors import UnknownName
 from zmount.topology.administrator import Administrator
+from zmount.topology.health import AS_USUAL, HealthLimits
 from zmount.topology.hosts import Host
 from zmount.topology.instances import Instance, Replica
 from zmount.topology.places import NOWHERE, Place
@@ -47,6 +48,7 @@ class Topology:
     instances: tuple[Instance, ...]
     session: SessionData | None = None
     administrator: Administrator | None = None
+    health: HealthLimits = AS_USUAL
     manager: ProcessManager = "zdaemon"
     unit_directory: PurePosixPath | None = None
     unit_prefix: str = "zmount"
