@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from zmount.operations.mounts import mounts
 from zmount.operations.prepare import prepare
 from zmount.operations.remount import RemountWish, remount
 from zmount.operations.remounted import Remounted, RemountResult
+from zmount.topology.instances import Replica
 
 CONF = """
 administrator admin
@@ -104,6 +106,10 @@ class Zopes:
     @property
     def pub(self) -> Administrator:
         return Administrator(self.deployment.port2)
+
+    @property
+    def replica(self) -> Replica:
+        return self.deployment.topology.instance("dev").replicas[0]
 
     def remount(self, *paths: str, instances: tuple[str, ...] = ()) -> RemountResult:
         wish = RemountWish(paths=paths, instances=instances)
@@ -238,6 +244,75 @@ def test_a_wrong_password_changes_nothing(zopes: Zopes, monkeypatch: pytest.Monk
     assert zopes.data_fs("root/dev").stat().st_size == size
     monkeypatch.undo()
     os.environ.pop(VARIABLE, None)
+
+
+@pytest.mark.parametrize("said_in", ["zmount.conf", "zope.conf"])
+def test_a_root_that_zope_mounts_read_only_is_told_and_nothing_changed(
+    zopes: Zopes, said_in: str
+) -> None:
+    replace_by_folder(zopes.dev, "/home/x.org")
+    delete(zopes.dev, "/pub/x.org")
+    zopes.stop("dev")
+    size = zopes.data_fs("root/dev").stat().st_size
+
+    with read_only_root(zopes, said_in):
+        zopes.start("dev")
+        assert zopes.dev.get("/home/x.org/title_or_id")[1] == "the new one"
+        by_http = told_by_remount(zopes)
+        status = zopes.dev.get("/home/x.org/title_or_id")[0]
+        zopes.stop("dev")
+        by_its_own_zope = told_by_remount(zopes)
+
+    assert by_http == by_its_own_zope == READ_ONLY[said_in]
+    assert status == 200
+    assert zopes.data_fs("root/dev").stat().st_size == size
+    assert zopes.states()["/home/x.org"] == "shadowed"
+
+
+READ_ONLY = {
+    "zmount.conf": [
+        "zmount: dev: /home/x.org: nothing can be changed there, the database main is read-only",
+        "  try: do it through an instance that may write there",
+    ],
+    "zope.conf": [
+        "dev: repairing one thing in its root",
+        "zmount: dev: cannot move what is at /home/x.org to the attic and make the mount point "
+        "there: the database main is opened read-only",
+        "  try: put that right, then zmount remount again",
+    ],
+}
+
+
+@contextmanager
+def read_only_root(zopes: Zopes, said_in: str) -> Iterator[None]:
+    """Let dev's next start open its root read-only; what is SAID_IN zope.conf only is by hand."""
+    deployment = zopes.deployment
+    conf, zope_conf = deployment.conf.read_text(), Path(zopes.replica.zope_conf).read_text()
+    root = zopes.data_fs("root/dev")
+    try:
+        if said_in == "zmount.conf":
+            deployment.conf.write_text(
+                f"{conf}<storage root/dev>\n  path {root}\n  read-only on\n</storage>\n"
+            )
+            deployment.write_files()
+        else:
+            marked = f"path {root}\n"
+            assert zope_conf.count(marked) == 1
+            Path(zopes.replica.zope_conf).write_text(
+                zope_conf.replace(marked, f"{marked}      read-only on\n")
+            )
+        assert "read-only" in Path(zopes.replica.zope_conf).read_text()
+        yield
+    finally:
+        deployment.conf.write_text(conf)
+        deployment.write_files()
+
+
+def told_by_remount(zopes: Zopes) -> list[str]:
+    """Return what zmount remount says on stderr of one mount point, which it cannot repair."""
+    done = zopes.deployment.zmount("remount", "dev", "/home/x.org")
+    assert done.returncode == 21, done.stderr
+    return done.stderr.splitlines()
 
 
 @pytest.mark.parametrize(("when", "after"), [("before", "shadowed"), ("after", "ok")])

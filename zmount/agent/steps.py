@@ -9,7 +9,8 @@ transaction.
 The result is ``{"done": [NUMBER, ...], "refused": [[NUMBER, WHY], ...],
 "answers": {NUMBER: ANSWER}}``, steps by their position. A step that is in neither of
 the first two had nothing to do; a refused one found something else than planned and
-left it alone.
+left it alone. Where one would write to a storage that is opened read-only, nothing is
+done, and all that were not refused for another reason are refused for this one.
 """
 
 from zmount.agent import (
@@ -42,7 +43,40 @@ MODULES = (
 def carry_out(app, steps, note):
     """Do STEPS in APP, a transaction that NOTE describes; who calls commits it."""
     import transaction
+    from ZODB.POSException import ReadOnlyError
 
+    before = transaction.savepoint(optimistic=True)
+    try:
+        result = _done(app, steps)
+        read_only = _read_only_databases()
+    except ReadOnlyError:  # of a step that needed an oid
+        result = {"done": list(range(len(steps))), "refused": [], "answers": {}}
+        read_only = _read_only_databases() or [app._p_jar.db().database_name]
+    if read_only:
+        before.rollback()
+        why = f"the database {', '.join(read_only)} is opened read-only"
+        result["refused"] += [[number, why] for number in result["done"]]
+        result.update(done=[], answers={})
+    transaction.get().note(note)
+    return result
+
+
+def _read_only_databases():
+    """Return the names of the databases that would be written to, and cannot be."""
+    import transaction
+    from ZODB.Connection import Connection
+
+    written = [each.db() for each in transaction.get()._resources if isinstance(each, Connection)]
+    return sorted(each.database_name for each in written if _is_read_only(each.storage))
+
+
+def _is_read_only(storage):
+    """True if STORAGE is opened so; a client whose server is away only calls itself so."""
+    is_away = hasattr(storage, "is_connected") and not storage.is_connected()
+    return storage.isReadOnly() and not is_away
+
+
+def _done(app, steps):
     done, refused, answers = [], [], {}
     made = set()
     for number, step in enumerate(steps):
@@ -57,7 +91,6 @@ def carry_out(app, steps, note):
             pass
         except Refused as why:
             refused.append([number, str(why)])
-    transaction.get().note(note)
     return {"done": done, "refused": refused, "answers": answers}
 
 

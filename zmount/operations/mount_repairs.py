@@ -61,7 +61,7 @@ def read_only_storages(state: MountState, read_only: frozenset[str]) -> Refusal 
     if not needs & read_only:
         return None
     return Refusal(
-        what=f"{state.point.virtual}: it cannot be made, "
+        what=f"{state.point.virtual}: nothing can be changed there, the database "
         f"{', '.join(sorted(needs & read_only))} is read-only",
-        hint="make it through an instance that may write there",
+        hint="do it through an instance that may write there",
     )
