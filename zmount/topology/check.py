@@ -14,6 +14,7 @@ from zmount.topology.checks import (
     mount_tables,
     names,
     packing,
+    schedules,
     storages,
 )
 from zmount.topology.findings import Finding
@@ -32,6 +33,7 @@ RULES: tuple[Rule, ...] = (
     *mount_tables.RULES,
     *clients.RULES,
     *instances.RULES,
+    *schedules.RULES,
 )
 
 

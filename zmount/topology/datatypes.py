@@ -103,6 +103,7 @@ kind = _one_of("development", "public", "admin")
 manager = _one_of("zdaemon", "systemd", "supervisor")
 references = _one_of("any", "none")
 stage_mode = _one_of("link", "copy", "none")
+scheduler = _one_of("crontab", "systemd")
 log_level = _one_of(
     "debug", "info", "warn", "warning", "error", "critical", "all", "blather", "trace", "notset"
 )
@@ -128,6 +129,19 @@ limits_seconds = _limits("seconds")
 limits_bytes = _limits("bytes")
 limits_percent = _limits("percent")
 limits_count = _limits("count")
+
+
+FOR_EVER = 10**9  # seconds
+
+
+def if_running(value: str) -> int:
+    """Return how many seconds VALUE says to wait; 0: it says to leave."""
+    word, _, limit = value.lower().strip().partition(" ")
+    if word == "wait":
+        return int(stock_datatypes["time-interval"](interval(limit))) if limit else FOR_EVER
+    if word != "leave" or limit:
+        raise ValueError("leave, wait, or wait with a limit, as wait 30m, is expected")
+    return 0
 
 
 def raw(section: Any) -> Any:

@@ -20,6 +20,7 @@ from ZConfig.loader import SchemaLoader
 from zmount.errors import TopologyError, TopologyNotFound
 from zmount.topology.administrator import Administrator
 from zmount.topology.build_instances import build_instances
+from zmount.topology.build_schedules import Nouns, build_schedules
 from zmount.topology.build_servers import build_hosts, build_zeo_servers
 from zmount.topology.build_storages import Storages, Wanted, build_session, build_sites
 from zmount.topology.findings import Finding, error, without_consequences
@@ -27,7 +28,8 @@ from zmount.topology.health import AS_USUAL, TIMEOUT_S, UNITS, HealthLimits
 from zmount.topology.places import Place
 from zmount.topology.reading import Loader
 from zmount.topology.said import Extra, Said, is_none, path_in
-from zmount.topology.topology import Topology
+from zmount.topology.schedules import Mails
+from zmount.topology.topology import ProcessManager, Topology
 
 SCHEMA = str(Path(__file__).with_name("schema.xml"))
 
@@ -112,7 +114,10 @@ def _build(said: Said) -> Topology:
     for name, section in storages.sections.items():
         if name not in storages.built:  # root/NAME, and NAME has another root
             storages.get(Wanted(name=name, role="plain", place=section.place))
-    unit_directory = said.top.unit_directory
+    nouns = Nouns(
+        servers=servers, storages=storages.built.values(), sites=sites, instances=instances
+    )
+    manager: ProcessManager = said.top.manager or "zdaemon"
     return Topology(
         file=said.file,
         hosts=tuple(said.hosts.values()),
@@ -124,12 +129,19 @@ def _build(said: Said) -> Topology:
         administrator=_administrator(said),
         health=_health(said.top.health),
         unit_prefix=said.top.unit_prefix or "zmount",
-        manager=said.top.manager or "zdaemon",
-        unit_directory=path_in(next(iter(said.hosts.values())).directory, unit_directory)
-        if unit_directory
-        else None,
+        manager=manager,
+        unit_directory=_path_on_first(said, said.top.unit_directory),
+        schedules=build_schedules(said, nouns),
+        scheduler=said.top.scheduler or ("systemd" if manager == "systemd" else "crontab"),
+        crontab=_path_on_first(said, said.top.crontab),
+        mails=Mails(server=said.top.mail_server or "", sender=said.top.mail_from or ""),
         place=said.top.place,
     )
+
+
+def _path_on_first(said: Said, text: str | None) -> PurePosixPath | None:
+    """Return the path TEXT, relative to the first host's directory; None: it was not said."""
+    return path_in(next(iter(said.hosts.values())).directory, text) if text else None
 
 
 def _refuse_log_paths(said: Said) -> None:

@@ -15,6 +15,7 @@ from zmount.topology.health import AS_USUAL, HealthLimits
 from zmount.topology.hosts import Host
 from zmount.topology.instances import Instance, Replica
 from zmount.topology.places import NOWHERE, Place
+from zmount.topology.schedules import Mails, Schedule, Scheduler
 from zmount.topology.sessions import SessionData
 from zmount.topology.sites import Site
 from zmount.topology.storages import Storage
@@ -37,7 +38,8 @@ class Topology:
 
     ``storages`` holds the implied ones too, roots included. ``manager`` says
     who keeps the processes alive. ``unit_directory`` is where systemd units go,
-    ``unit_prefix`` what their names begin with.
+    ``unit_prefix`` what their names begin with. ``scheduler`` begins the
+    schedules' jobs; ``crontab`` is where its file goes, None for its usual place.
     """
 
     file: str
@@ -52,6 +54,10 @@ class Topology:
     manager: ProcessManager = "zdaemon"
     unit_directory: PurePosixPath | None = None
     unit_prefix: str = "zmount"
+    schedules: tuple[Schedule, ...] = ()
+    scheduler: Scheduler = "crontab"
+    crontab: PurePosixPath | None = None
+    mails: Mails = Mails()
     place: Place = field(default=NOWHERE, compare=False, repr=False)
 
     def host(self, name: str) -> Host:
@@ -76,6 +82,10 @@ class Topology:
     def instance(self, name: str) -> Instance:
         """Return the instance called NAME, or raise :class:`UnknownName`."""
         return _find(self._instances, name, "instance")
+
+    def schedule(self, name: str) -> Schedule:
+        """Return the schedule called NAME, or raise :class:`UnknownName`."""
+        return _find(_by_name(self.schedules), name, "schedule")
 
     def storages_of(self, server: ZeoServer) -> tuple[Storage, ...]:
         """Return what SERVER serves, in the order of the file."""
