@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -234,16 +233,17 @@ def test_where_nothing_runs_the_servers_run_meanwhile(zopes: Zopes) -> None:
 
 def test_a_wrong_password_changes_nothing(zopes: Zopes, monkeypatch: pytest.MonkeyPatch) -> None:
     replace_by_folder(zopes.dev, "/home/x.org")
-    size = zopes.data_fs("root/dev").stat().st_size
+    delete(zopes.pub, "/home/x.org")
+    sizes = [zopes.data_fs(name).stat().st_size for name in ("root/dev", "root/public")]
     monkeypatch.setenv(VARIABLE, "admin:wrong")
 
-    result = zopes.remount(instances=("dev",))
+    one, both = zopes.remount(instances=("dev",)), zopes.remount()
 
     with pytest.raises(AccessRefused, match="does not let the administrator in"):
-        result.refuse_failures()
-    assert zopes.data_fs("root/dev").stat().st_size == size
-    monkeypatch.undo()
-    os.environ.pop(VARIABLE, None)
+        one.refuse_failures()
+    with pytest.raises(AccessRefused, match="2 things were not repaired\n(.*\n)*pub: http"):
+        both.refuse_failures()
+    assert sizes == [zopes.data_fs(name).stat().st_size for name in ("root/dev", "root/public")]
 
 
 @pytest.mark.parametrize("said_in", ["zmount.conf", "zope.conf"])

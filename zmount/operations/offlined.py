@@ -145,7 +145,8 @@ def came_of(
 def refuse_failures(results: Iterable[Offlined]) -> None:
     """Raise what went wrong, if anything did.
 
-    :raises ZMountError: the one failure as it was, or several in lines of their own
+    :raises ZMountError: the one failure as it was, or several in lines of their own: of
+        their kind if it is one, else an OfflineFailed
     """
     results = tuple(results)
     errors = {id(each.error): each.error for each in results if each.error is not None}
@@ -159,4 +160,6 @@ def refuse_failures(results: Iterable[Offlined]) -> None:
         names = ", ".join(
             dict.fromkeys(each.instance for each in results if each.error is not None)
         )
-        raise OfflineFailed("\n".join((f"these failed: {names}", *lines)))
+        kinds = {type(error) for error in errors.values()}
+        kind = kinds.pop() if len(kinds) == 1 else OfflineFailed
+        raise kind("\n".join((f"these failed: {names}", *lines)))

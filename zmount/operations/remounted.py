@@ -120,7 +120,7 @@ class RemountResult:
         """Raise what went wrong, if anything did.
 
         :raises RemountFailed: something was not repaired
-        :raises ZMountError: the one failure, as it was
+        :raises ZMountError: the one failure, as it was, or several of one kind
         """
         errors = [(each.instance, each.error) for each in self.instances if each.error]
         refused = [(each.instance, one) for each in self.instances for one in each.refused]
@@ -133,7 +133,9 @@ class RemountResult:
         told = [f"{name}: {error}" for name, error in errors]
         told += [f"{name}: {one.what}" for name, one in refused]
         hints = [error.hint for _, error in errors] + [one.hint for _, one in refused]
-        raise RemountFailed(
+        kinds = {type(error) for _, error in errors}
+        kind = kinds.pop() if len(kinds) == 1 and not refused else RemountFailed
+        raise kind(
             told[0] if count == 1 else "\n".join((f"{things} not repaired", *told)),
             hint="; ".join(dict.fromkeys(hint for hint in hints if hint)),
         )
