@@ -241,7 +241,7 @@ def test_a_wrong_password_changes_nothing(zopes: Zopes, monkeypatch: pytest.Monk
 
     with pytest.raises(AccessRefused, match="does not let the administrator in"):
         one.refuse_failures()
-    with pytest.raises(AccessRefused, match="2 things were not repaired\n(.*\n)*pub: http"):
+    with pytest.raises(AccessRefused, match=r"2 things were not repaired\n(.*\n)*pub: http"):
         both.refuse_failures()
     assert sizes == [zopes.data_fs(name).stat().st_size for name in ("root/dev", "root/public")]
 
