@@ -48,7 +48,7 @@ def test_one_thread_of_four_is_told_with_its_site_and_its_line(zopes: Deployment
         answers = ask(zopes.port, f"{OFFLINE}/page").status
 
     assert done.returncode == 1, done.stderr
-    assert "answers (HTTP 200 OK), 1 of 4 threads do not come back" in done.stdout
+    assert "answers (HTTP 200 OK), 1 of 4 threads does not come back" in done.stdout
     assert "GET /home/x.org/spin" in done.stdout
     assert "/home/x.org in pub: storage pub/x.org, production of x.org" in done.stdout
     assert "Script (Python):/home/x.org/spin:" in done.stdout

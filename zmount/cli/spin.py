@@ -43,23 +43,27 @@ def spin(ctx: click.Context, names: tuple[str, ...], longer_s: float) -> None:
 
     app = ctx.ensure_object(App)
     looks = spin(app.topology, app.host, names, longer_s=longer_s)
-    lines = [line for look in looks for line in _lines(look)] or ["no Zope runs on this host"]
+    lines = [line for look in looks for line in told(look)] or ["no Zope runs on this host"]
     app.show("\n".join(lines), [each.as_json() for each in looks])
     ctx.exit(1 if any(each.is_stuck for each in looks) else 0)
 
 
-def _lines(look: ProcessLook) -> Iterator[str]:
+def told(look: ProcessLook) -> Iterator[str]:
+    """Yield what is to be said of a process, line by line."""
     answers = "answers" if look.is_answering else "does not answer"
     if look.pid is None:
         yield f"{look.process}: {look.detail}"
         return
-    threads = len(look.threads)
-    said = f"{threads} of {look.known_threads} threads do not come back" if threads else "all well"
+    said = "all well"
+    if look.threads:
+        do = "does" if len(look.threads) == 1 else "do"
+        said = f"{len(look.threads)} of {look.known_threads} threads {do} not come back"
     yield f"{look.process}: pid {look.pid} {answers} ({look.detail}), {said}"
     if look.waiting:
-        yield f"  {look.waiting} requests waited for a thread in the last minute"
-    for each in look.threads:
-        yield from _thread(look, each)
+        requests = "one request" if look.waiting == 1 else f"{look.waiting} requests"
+        yield f"  {requests} waited for a thread in the last minute"
+    for alike in look.threads_alike:
+        yield from _threads(look, alike)
     for note in look.notes:
         yield f"  {note}"
     if look.remedies:
@@ -67,13 +71,16 @@ def _lines(look: ProcessLook) -> Iterator[str]:
         yield from (f"    {command}" for command in look.remedies)
 
 
-def _thread(look: ProcessLook, thread: BusyThread) -> Iterator[str]:
-    since = "" if thread.seconds is None else f" for {thread.seconds:.0f} s"
-    yield (
-        f"  thread {thread.native_id} {thread.kind}{since} "
-        f"({100 * thread.share:.0f} % of a processor): {thread.request}"
-    )
-    if thread.storage:
-        side = f", {thread.side} of {thread.site}" if thread.site else ""
-        yield f"    {thread.mount_point} in {look.instance}: storage {thread.storage}{side}"
-    yield from (f"    {frame}" for frame in thread.frames)
+def _threads(look: ProcessLook, alike: tuple[BusyThread, ...]) -> Iterator[str]:
+    """Yield a line for each thread, and what they have in common once."""
+    for thread in alike:
+        since = "" if thread.seconds is None else f" for {thread.seconds:.0f} s"
+        yield (
+            f"  thread {thread.native_id} {thread.kind}{since} "
+            f"({100 * thread.share:.0f} % of a processor): {thread.request}"
+        )
+    one = alike[0]
+    if one.storage:
+        side = f", {one.side} of {one.site}" if one.site else ""
+        yield f"    {one.mount_point} in {look.instance}: storage {one.storage}{side}"
+    yield from (f"    {frame}" for frame in one.frames)

@@ -78,6 +78,14 @@ class ProcessLook:
         return bool(self.threads)
 
     @property
+    def threads_alike(self) -> tuple[tuple[BusyThread, ...], ...]:
+        """Its threads, those together that are at the same line of code for the same site."""
+        groups: dict[tuple[object, ...], list[BusyThread]] = {}
+        for each in self.threads:
+            groups.setdefault((each.mount_point, each.frames), []).append(each)
+        return tuple(map(tuple, groups.values()))
+
+    @property
     def remedies(self) -> tuple[str, ...]:
         """The commands that take the sites off-line whose requests do not come back."""
         found: dict[tuple[str, Side | None], str] = {}
