@@ -39,6 +39,8 @@ COMMANDS = {
     "stop": "Stop instances, then ZEO servers, cleanly.",
     "restart": "Stop and start again.",
     "status": "Show what runs, where, since when and how large.",
+    "health": "Check everything, for people, cron, Nagios and Prometheus.",
+    "rotate-logs": "Rotate logs without logrotate; no line is lost.",
     "remount": "Repair mount points that are gone, covered or forgotten.",
     "attic": "Show what remount moved aside; put it back, or drop it.",
     "mounts": "Say of each mount whether it is right, and what to do if not.",

@@ -11,7 +11,8 @@ import json
 import socket
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from email.utils import mktime_tz, parsedate_tz
 from http import client
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -28,14 +29,18 @@ class Answer:
     """What a server said, or why it said nothing.
 
     ``clients`` holds, for a ZEO server, the number of connections of each
-    storage that it serves; None where it did not tell. ``status`` is that of HTTP, 0
-    where none was said.
+    storage that it serves; None where it did not tell. ``storages`` is all that it told
+    of each (``ZEO.StorageServer.server_status``). ``status`` is that of HTTP, 0
+    where none was said; ``date`` is when the answer was made by the server's clock, in
+    seconds since the epoch, where HTTP told.
     """
 
     is_answering: bool
     detail: str
     clients: Mapping[str, int] | None = None
+    storages: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     status: int = 0
+    date: float | None = None
 
 
 def ask_zeo(address: Address, tls: Tls | None = None, *, timeout_s: float = 2.0) -> Answer:
@@ -66,7 +71,13 @@ def ask_http(address: Address, path: str = "", *, timeout_s: float = 2.0) -> Ans
         connection.request("GET" if path else "HEAD", path or "/", headers={"User-Agent": "zmount"})
         answer = connection.getresponse()
         said = f"HTTP {answer.status} {answer.reason}".rstrip()
-        return Answer(is_answering=True, detail=said, status=answer.status)
+        date = parsedate_tz(answer.headers.get("Date", ""))
+        return Answer(
+            is_answering=True,
+            detail=said,
+            status=answer.status,
+            date=mktime_tz(date) if date is not None else None,
+        )
     except OSError as error:
         return Answer(is_answering=False, detail=_reason(error))
     except client.HTTPException as error:
@@ -133,8 +144,12 @@ def _zeo_state(connection: socket.socket) -> Answer:
         state: dict[str, dict[str, Any]] = json.loads(_message(connection))
     except ValueError:
         return Answer(is_answering=False, detail="something that is no ZEO server answers")
-    clients = {name: int(said.get("connections", 0)) for name, said in state.items()}
-    return Answer(is_answering=True, detail=f"ZEO, protocol {greeting.decode()}", clients=clients)
+    return Answer(
+        is_answering=True,
+        detail=f"ZEO, protocol {greeting.decode()}",
+        clients={name: int(said.get("connections", 0)) for name, said in state.items()},
+        storages=state,
+    )
 
 
 def _message(connection: socket.socket) -> bytes:

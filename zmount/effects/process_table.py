@@ -20,6 +20,7 @@ PROC = Path("/proc")
 _KEEPER = re.compile(r"(^|/)supervisord$|\bzdrun(\.py)?$")
 _TCP_LISTENS = "0A"
 _UNIX_LISTENS = 0x10000  # __SO_ACCEPTON
+_DELETED = " (deleted)"  # fs/d_path.c
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +38,20 @@ class Owner:
             return "a process of another user"
         command = " ".join(self.command)
         return f"pid {self.pid}" + (f" ({command})" if command else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenFile:
+    """A file that a process has open as ``descriptor``, by the file's ``device`` and ``inode``.
+
+    ``path`` is its name as the kernel knows it; one that ``is_deleted`` has none any more.
+    """
+
+    descriptor: int
+    device: int
+    inode: int
+    path: str
+    is_deleted: bool = False
 
 
 def is_alive(pid: int) -> bool:
@@ -68,6 +83,18 @@ def started_at(pid: int) -> float | None:
     # not from btime of /proc/stat: the kernel tells that in whole seconds
     age_s = time.clock_gettime(time.CLOCK_BOOTTIME) - int(fields[19]) / os.sysconf("SC_CLK_TCK")
     return time.time() - age_s
+
+
+def identity(pid: int) -> str | None:
+    """Return what tells process PID from any later one of its number; None if it is not known."""
+    fields = _stat(pid)
+    if fields is None or fields[0] in ("Z", "X"):
+        return None
+    try:
+        boot = (PROC / "sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        boot = ""
+    return f"{boot} {pid} {fields[19]}"
 
 
 def memory_bytes(pid: int) -> int | None:
@@ -108,6 +135,29 @@ def opener(path: str | os.PathLike[str]) -> Owner | None:
     """Return a process that has the file PATH open; None if nobody has, as far as we may see."""
     pid = _holder({os.path.realpath(path)})
     return None if pid is None else owner(pid)
+
+
+def open_files(pid: int) -> tuple[OpenFile, ...] | None:
+    """Return what process PID has open; None if that is not for us to see."""
+    try:
+        entries = list((PROC / str(pid) / "fd").iterdir())
+    except OSError:
+        return None
+    return tuple(found for entry in entries if (found := _open_file(entry)) is not None)
+
+
+def _open_file(entry: Path) -> OpenFile | None:
+    try:
+        name, state = str(entry.readlink()), entry.stat()
+    except OSError:
+        return None  # it was closed meanwhile
+    return OpenFile(
+        descriptor=int(entry.name),
+        device=state.st_dev,
+        inode=state.st_ino,
+        path=name.removesuffix(_DELETED),
+        is_deleted=name.endswith(_DELETED),
+    )
 
 
 def _stat(pid: int) -> list[str] | None:

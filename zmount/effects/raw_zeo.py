@@ -35,19 +35,26 @@ _AHEAD = (z64, p64(1))  # the root and, nearly always, its Application
 class ZeoRecords:
     """A read-only connection to STORAGE at ADDRESS: RawStorage's methods.
 
-    TLS is the client's side, with paths of this host.
+    TLS is the client's side, with paths of this host. TIMEOUT_S is for each answer.
 
     :raises StorageUnreadable: the server does not give it
     """
 
-    def __init__(self, storage: Storage, address: Address, tls: Tls | None = None) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        address: Address,
+        tls: Tls | None = None,
+        *,
+        timeout_s: float = TIMEOUT_S,
+    ) -> None:
         self._name = storage.name
         self._server = storage.server.name if storage.server is not None else str(address)
         self._calls = 0
         self._ahead: dict[tuple[bytes, bytes], int] = {}  # calls whose answers are not awaited yet
         self._answers: dict[int, tuple[int, Any]] = {}
         try:
-            self._socket = _connected(address, tls)
+            self._socket = _connected(address, tls, timeout_s)
         except OSError as why:
             raise self._unreadable(why.strerror or str(why) or "no answer") from None
         try:
@@ -70,6 +77,10 @@ class ZeoRecords:
     def __len__(self) -> int:
         """Return how many objects the server says that there are."""
         return int(self._call("get_info")["length"])
+
+    def size_bytes(self) -> int:
+        """Return how large the server says that the storage is: of a file, what is committed."""
+        return int(self._call("get_info")["size"])
 
     def close(self) -> None:
         """Close the connection."""
@@ -160,8 +171,8 @@ def _decoded_pickle(message: bytes) -> Any:
     return _Names(io.BytesIO(message)).load()
 
 
-def _connected(address: Address, tls: Tls | None) -> socket.socket:
-    plain = connected_socket(address, TIMEOUT_S)
+def _connected(address: Address, tls: Tls | None, timeout_s: float) -> socket.socket:
+    plain = connected_socket(address, timeout_s)
     if tls is None:
         return plain
     context: ssl.SSLContext = client_context(tls)

@@ -17,6 +17,17 @@ def are_on_one_volume(one: PurePosixPath, other: PurePosixPath) -> bool:
     return _there(one).stat().st_dev == _there(other).stat().st_dev
 
 
+def volume_of(path: PurePosixPath) -> int:
+    """Return the number of the volume where PATH is, or will be."""
+    return _there(path).stat().st_dev
+
+
+def mount_point(path: PurePosixPath) -> str:
+    """Return where the volume is mounted that PATH is on, or will be."""
+    there = Path(os.path.realpath(_there(path)))
+    return str(next(each for each in (there, *there.parents) if os.path.ismount(each)))
+
+
 def size_bytes(path: PurePosixPath) -> int:
     """Return the size of the file PATH; 0 if it is not there."""
     try:

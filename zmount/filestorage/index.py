@@ -108,6 +108,24 @@ def read_index(path: str | os.PathLike[str]) -> SavedIndex | None:
         raise StorageUnreadable(f"{path}: no index that a FileStorage saved: {why}") from None
 
 
+def index_position(path: str | os.PathLike[str]) -> int | None:
+    """Return up to which byte of the data file the index file PATH knows it; None: no such file.
+
+    Only the first bytes are read, whatever the size.
+
+    :raises StorageUnreadable: it is no index, or no permission
+    """
+    try:
+        with Path(path).open("rb") as file:
+            return _Pickles(file.read(_LONGEST_NUMBER)).number()
+    except FileNotFoundError:
+        return None
+    except OSError as why:
+        raise StorageUnreadable(f"{path}: cannot be read: {why.strerror}") from None
+    except _NoIndex as why:
+        raise StorageUnreadable(f"{path}: no index that a FileStorage saved: {why}") from None
+
+
 class _NoIndex(Exception):
     pass
 
@@ -172,6 +190,7 @@ class _Pickles:
 
 
 _NUMBERS = {b"K": 1, b"M": 2, b"J": 4}  # and LONG1, which says its size
+_LONGEST_NUMBER = 16  # bytes of its pickle
 
 
 def write_index(

@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from typing import Any, Literal
@@ -173,12 +173,17 @@ def observe_processes(topology: Topology, host: Host) -> tuple[ProcessStatus, ..
     return tuple(observe_process(process, local) for process in local.all)
 
 
-def observe_process(process: Process, local: LocalProcesses) -> ProcessStatus:
-    """Return how PROCESS, one of the LOCAL ones, is right now."""
+def observe_process(
+    process: Process, local: LocalProcesses, *, ask: Callable[[Process], Answer] | None = None
+) -> ProcessStatus:
+    """Return how PROCESS, one of the LOCAL ones, is right now.
+
+    ASK is how it is asked whether it answers; None: as all commands do it.
+    """
     kept = local.manager.observe(process)
     if kept.pid is None or not is_alive(kept.pid):  # its manager may not know it yet
         return _not_running(process, kept)
-    answer = local.ask(process)
+    answer = (ask or local.ask)(process)
     if not answer.is_answering and not is_alive(kept.pid):  # it died while it was asked
         return _not_running(process, kept)
     began = started_at(kept.pid)

@@ -1,0 +1,56 @@
+"""Files as they are on the disk now, to be compared with what a process has open."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from zmount.filestorage.index import index_position
+from zmount.filestorage.reindex import index_path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileSeen:
+    """The file PATH; ``inode`` is None where there is none, or ``why_not`` it may not be seen.
+
+    ``real_path`` is its name without symbolic links, as the kernel tells it of a process.
+    """
+
+    path: Path
+    real_path: Path
+    device: int = 0
+    inode: int | None = None
+    size_bytes: int = 0
+    why_not: str = ""
+
+    @property
+    def identity(self) -> tuple[int, int | None]:
+        """What it is, whatever its name."""
+        return self.device, self.inode
+
+
+def see_file(path: Path) -> FileSeen:
+    """Return how PATH is now."""
+    real = Path(os.path.realpath(path))
+    try:
+        state = real.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return FileSeen(path=path, real_path=real)
+    except OSError as why:
+        return FileSeen(path=path, real_path=real, why_not=why.strerror or str(why))
+    return FileSeen(
+        path=path,
+        real_path=real,
+        device=state.st_dev,
+        inode=state.st_ino,
+        size_bytes=state.st_size,
+    )
+
+
+def index_known(path: Path) -> int | None:
+    """Return up to which byte the saved index knows the data file PATH; None without one.
+
+    :raises StorageUnreadable: the index is none, or may not be read
+    """
+    return index_position(index_path(path))

@@ -1,0 +1,175 @@
+"""The checks of a storage's files on this host, and of the process that has them open."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from zmount.effects.blob_directory import blob_trouble
+from zmount.effects.file_lock import writer
+from zmount.effects.files_seen import FileSeen, index_known, see_file
+from zmount.effects.process_table import OpenFile
+from zmount.effects.stage_files import current_files, stage_state
+from zmount.errors import StorageUnreadable
+from zmount.operations.health_readings import Reading
+from zmount.operations.health_scene import Opener, Scene, Subject
+from zmount.operations.health_words import size_words
+from zmount.topology.storages import Storage
+
+_CHECKS = ("data-file", "lock-holder", "index", "blobs", "stage")
+
+
+def file_readings(scene: Scene, storage: Storage, opener: Opener | None) -> Iterator[Reading]:
+    """Yield how the files of STORAGE are, which OPENER should have open; None: nobody here."""
+    if not scene.asks(*_CHECKS):
+        return
+    subject = Subject(scene=scene, kind="storage", name=storage.name)
+    yield from _stage(storage, subject)
+    try:
+        files = current_files(storage)
+    except StorageUnreadable as why:
+        yield from subject.says("data-file", "unknown", str(why), hint=why.hint)
+        return
+    if not files or storage.backend is not None:
+        return  # what it keeps where is for its backend to know
+    seen = tuple(see_file(path) for path in files)
+    yield from _data_file(subject, seen, opener)
+    yield from _lock_holder(subject, files[-1], opener)
+    yield from _index(subject, seen[-1])
+    yield from _blobs(storage, subject)
+
+
+def _data_file(
+    subject: Subject, seen: Sequence[FileSeen], opener: Opener | None
+) -> Iterator[Reading]:
+    """Is each file of the storage the one that its process has open?"""
+    if opener is None or opener.pid is None:
+        yield from _at_rest(subject, seen, opener)
+        return
+    name, pid = opener.process.name, opener.pid
+    if opener.files is None:
+        said = f"what {name} (pid {pid}) has open may not be seen"
+        yield from subject.says("data-file", "unknown", said, hint="as root")
+        return
+    for file in seen:
+        trouble = _trouble(file, opener.files, name, pid)
+        if trouble:
+            said, hint = trouble
+            yield from subject.says("data-file", "critical", said, hint=hint)
+            return
+    number = subject.number("data_fs_bytes", sum(each.size_bytes for each in seen), "bytes")
+    said = f"{name} has {seen[-1].path} open, {size_words(number.value)}"
+    yield from subject.says("data-file", "ok", said, number)
+
+
+def _at_rest(
+    subject: Subject, seen: Sequence[FileSeen], opener: Opener | None
+) -> Iterator[Reading]:
+    """Say whether the files are there; whether their process should run is told elsewhere."""
+    missing = [each for each in seen if each.inode is None]
+    who = f"{opener.process.name} does not run" if opener is not None else "nobody opens it here"
+    if not missing:
+        yield from subject.says("data-file", "ok", f"{seen[-1].path} is there; {who}")
+    elif missing[0].why_not:
+        said = f"{missing[0].path}: {missing[0].why_not}"
+        yield from subject.says("data-file", "unknown", said, hint="as root")
+    else:
+        said = f"{missing[0].path} is not there yet; {who}"
+        yield from subject.says("data-file", "ok", said)
+
+
+def _trouble(
+    file: FileSeen, opened: Sequence[OpenFile], name: str, pid: int
+) -> tuple[str, str] | None:
+    """Return what is wrong with FILE, and what to do; None: the process has it OPENED."""
+    if any((each.device, each.inode) == file.identity for each in opened):
+        return None
+    lost = next((each for each in opened if each.path == str(file.real_path)), None)
+    if lost is not None:
+        what = "was deleted" if file.inode is None else "was replaced by another file"
+        return (
+            f"{file.path} {what} while {name} has it open: what is committed goes to a file "
+            f"without a name, /proc/{pid}/fd/{lost.descriptor}, and is lost when {name} ends",
+            f"do not restart {name}; first cp /proc/{pid}/fd/{lost.descriptor} to a safe place",
+        )
+    if file.inode is None:
+        why = file.why_not or "is not there"
+        return f"{file.path}: {why}, and {name} does not have it open", f"zmount status {name}"
+    return f"{name} runs, but does not have {file.path} open", f"zmount restart {name}"
+
+
+def _lock_holder(subject: Subject, path: Path, opener: Opener | None) -> Iterator[Reading]:
+    if "lock-holder" not in subject.scene.checks:
+        return
+    try:
+        holder = writer(path)
+    except OSError as why:
+        said = f"the lock of {path} may not be seen: {why.strerror}"
+        yield from subject.says("lock-holder", "unknown", said, hint="as root")
+        return
+    expected = opener.pid if opener is not None else None
+    if holder is None:
+        if expected is None:
+            yield from subject.says("lock-holder", "ok", "nobody has it open")
+        else:
+            said = f"nobody holds the lock of {path}, though its process runs"
+            yield from subject.says("lock-holder", "warning", said, hint="zmount status")
+    elif holder.pid is None:
+        said = "a process that may not be seen holds its lock"
+        yield from subject.says("lock-holder", "unknown", said, hint="as root")
+    elif holder.pid == expected:
+        assert opener is not None
+        yield from subject.says("lock-holder", "ok", f"{opener.process.name} holds its lock")
+    else:
+        wanted = opener.process.name if opener is not None else "nobody"
+        said = f"{holder} holds the lock of {path}; {wanted} should"
+        hint = f"find out what it is before anything is started: ps -fp {holder.pid}"
+        yield from subject.says("lock-holder", "critical", said, hint=hint)
+
+
+def _index(subject: Subject, file: FileSeen) -> Iterator[Reading]:
+    if file.inode is None or "index" not in subject.scene.checks:
+        return
+    try:
+        known = index_known(file.path)
+    except StorageUnreadable as why:
+        hint = f"zmount index {subject.name}, while its server is down"
+        yield from subject.says("index", "warning", str(why), hint=hint)
+        return
+    unknown = max(0, file.size_bytes - (known or 0))
+    number = subject.number("index_behind_bytes", unknown, "bytes", "index")
+    what = "there is no saved index: " if known is None else ""
+    said = f"{what}{size_words(unknown)} would be read at the next start"
+    yield from subject.measured("index", number, said)
+
+
+def _blobs(storage: Storage, subject: Subject) -> Iterator[Reading]:
+    if storage.blob_dir is None or storage.stage is not None:
+        return  # those of a stage are judged with its content
+    if storage.data_fs is not None and not Path(storage.data_fs).exists():
+        return  # not made yet
+    trouble = blob_trouble(storage.blob_dir)
+    if trouble:
+        hint = "mount it, or restore it, before anybody commits"
+        said = f"{storage.blob_dir}: {trouble}"
+        yield from subject.says("blobs", "critical", said, hint=hint)
+    else:
+        yield from subject.says("blobs", "ok", f"{storage.blob_dir} is there")
+
+
+def _stage(storage: Storage, subject: Subject) -> Iterator[Reading]:
+    if storage.stage is None or "stage" not in subject.scene.checks:
+        return
+    try:
+        state = stage_state(storage)
+    except StorageUnreadable as why:
+        yield from subject.says("stage", "unknown", str(why), hint=why.hint)
+        return
+    if state.broken:
+        hint = f"zmount swap-stage {storage.site}"
+        yield from subject.says("stage", "critical", f"it is damaged: {state.broken}", hint=hint)
+        return
+    number = subject.number("pinned_bytes", state.pinned_bytes, "bytes")
+    what = "its own file" if state.is_plain else f"generation {state.generation} of production"
+    said = f"it shows {what}; {size_words(state.pinned_bytes)} are its own"
+    yield from subject.says("stage", "ok", said, number)

@@ -1,0 +1,222 @@
+"""The checks of processes of this host, and of instances everywhere."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from zmount.effects.answers import Answer, ask_http
+from zmount.effects.client_caches import is_cache
+from zmount.effects.clock import Stopwatch, now
+from zmount.effects.queue_depth import queue_depth
+from zmount.effects.space import size_bytes
+from zmount.effects.zope_requests import requests_of
+from zmount.errors import ProcessFailed
+from zmount.operations.health_readings import Reading, State, judged, worst
+from zmount.operations.health_scene import Scene, Subject
+from zmount.operations.health_words import count_words, size_words, time_words
+from zmount.operations.spin import ALIVE
+from zmount.operations.spinning import printable
+from zmount.operations.status import ProcessStatus, observe_process
+from zmount.topology.checks.claims import cache_file
+from zmount.topology.health import parse_number
+from zmount.topology.instances import Replica
+from zmount.topology.mounts import Mount
+from zmount.topology.processes import Process
+
+CACHE_BYTES = 20 * 1024 * 1024  # ClientStorage's default of cache-size
+CACHE_MARGIN = 1.1  # of its size: what ZEO's cache file has around the records
+
+_STATES: dict[str, State] = {
+    "running": "ok",
+    "starting": "warning",
+    "restarting": "critical",
+    "not answering": "critical",
+    "unmanaged": "warning",
+    "foreign": "critical",
+    "stopped": "critical",
+    "unknown": "unknown",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """A process: what it ANSWERED and in how many SECONDS; its ``status`` if it is on this host.
+
+    ``untold`` is why its manager does not tell, "" where it does.
+    """
+
+    process: Process
+    answer: Answer
+    seconds: float
+    status: ProcessStatus | None = None
+    untold: str = ""
+
+    @property
+    def pid(self) -> int | None:
+        """The process' id, if it runs here."""
+        return self.status.pid if self.status is not None else None
+
+
+def see(scene: Scene, process: Process, answer: Answer, seconds: float) -> Seen:
+    """Return how PROCESS is, which ANSWERED in SECONDS."""
+    seen = Seen(process=process, answer=answer, seconds=seconds)
+    if not scene.local.is_here(process):
+        return seen
+    try:
+        status = observe_process(process, scene.local, ask=lambda _: answer)
+    except ProcessFailed as why:
+        return Seen(process=process, answer=answer, seconds=seconds, untold=str(why))
+    return Seen(process=process, answer=answer, seconds=seconds, status=status)
+
+
+def ask_replica(scene: Scene, process: Process) -> Seen:
+    """Ask the instance PROCESS for its liveness page, and see how it is."""
+    watch = Stopwatch()
+    address = scene.local.address_of(process)
+    answer = ask_http(address, ALIVE, timeout_s=scene.timeout_s)
+    return see(scene, process, answer, watch.seconds)
+
+
+def process_readings(scene: Scene, seen: Seen) -> Iterator[Reading]:
+    """Yield whether the process that was SEEN is kept alive, and what memory it takes."""
+    kind = "server" if seen.process.is_zeo else "instance"
+    subject = Subject(scene=scene, kind=kind, name=seen.process.name)
+    if seen.untold:
+        yield from subject.says("process", "unknown", seen.untold, hint="as root")
+    if seen.status is None:
+        return
+    yield from _kept(subject, seen.status)
+    if seen.status.memory_bytes is not None:
+        number = subject.number("memory_bytes", seen.status.memory_bytes, "bytes", "memory")
+        said = f"it holds {size_words(seen.status.memory_bytes)} of memory"
+        yield from subject.measured("memory", number, said)
+
+
+def replica_readings(scene: Scene, seen: Seen) -> Iterator[Reading]:
+    """Yield how the instance that was SEEN answers, and what its threads do."""
+    subject = Subject(scene=scene, kind="instance", name=seen.process.name)
+    replica = seen.process.noun
+    assert isinstance(replica, Replica)
+    if _is_idle(seen):
+        said = "it does not run; it is started on demand"
+        yield from subject.says("http", "ok", said)
+        return
+    yield from _http(scene, subject, seen)
+    if seen.pid is None:
+        return
+    yield from _threads(subject, replica, seen.pid)
+    yield from _queue(subject, replica, seen)
+    yield from _caches(subject, replica)
+
+
+def _is_idle(seen: Seen) -> bool:
+    """True of a process that nobody started, and nobody need."""
+    status = seen.status
+    return status is not None and status.state == "stopped" and not seen.process.autostart
+
+
+def _kept(subject: Subject, status: ProcessStatus) -> Iterator[Reading]:
+    state, said = _STATES[status.state], str(status.state)
+    if status.state == "stopped" and not status.process.autostart:
+        state, said = "ok", "does not run; it is started on demand"
+    elif status.state == "running" and status.uptime_s is not None:
+        said = f"runs for {time_words(status.uptime_s)}, pid {status.pid}"
+    if status.state != "running" and status.detail:
+        said += f": {status.detail}"
+    if status.restarts and state == "ok":
+        state = "warning"
+    restarts = subject.number("restarts", status.restarts or 0, "count")
+    if status.restarts:
+        said += f"; its manager started it again {count_words(status.restarts, 'time')}"
+    up = subject.number("up", 1 if status.is_up else 0, "count")
+    hint = "" if state == "ok" else f"zmount status {status.process.name}"
+    yield from subject.says("process", state, said, up, restarts, hint=hint)
+
+
+def _http(scene: Scene, subject: Subject, seen: Seen) -> Iterator[Reading]:
+    where = f"at {scene.local.address_of(seen.process)}"
+    if not seen.answer.is_answering:
+        said = f"does not answer {where}: {seen.answer.detail}"
+        hint = f"zmount spin {seen.process.name}" if seen.pid else f"zmount status {subject.name}"
+        yield from subject.says("http", "critical", said, hint=hint)
+        return
+    number = subject.number("answer_seconds", seen.seconds, "seconds", "answer-time")
+    said = f"answers {where} in {time_words(seen.seconds)}"
+    if seen.answer.status >= 500:
+        said += f", but with {seen.answer.detail}"
+        yield from subject.says("http", "critical", said, number, hint="its event log says why")
+        return
+    if seen.answer.status == 404:
+        said += "; it has no zmount agent"
+    yield from subject.measured("http", number, said)
+
+
+def _threads(subject: Subject, replica: Replica, pid: int) -> Iterator[Reading]:
+    requests = requests_of(replica, pid)
+    if requests is None:
+        said = "what its threads work on is not known: it runs without zmount's agent"
+        yield from subject.says("threads", "ok", said)
+        return
+    threads = replica.instance.wsgi.threads
+    busy = [each for each in requests if not each.path.startswith(ALIVE)]
+    longest = max((now() - each.started for each in busy), default=0.0)
+    number = subject.number("longest_request_seconds", longest, "seconds", "request-time")
+    more = (
+        subject.number("threads_busy", len(busy), "count"),
+        subject.number("threads", threads, "count"),
+    )
+    said = f"{len(busy)} of {count_words(threads, 'thread')} busy"
+    if busy:
+        oldest = min(busy, key=lambda each: each.started)
+        said += f"; the longest request lasts {time_words(longest)}: {printable(oldest.path)}"
+    state = judged(longest, number.limits)
+    if len(busy) >= threads:
+        state = worst((state, "warning"))
+    hint = "" if state == "ok" else f"zmount spin {subject.name}"
+    yield from subject.says("threads", state, said, number, *more, hint=hint)
+
+
+def _queue(subject: Subject, replica: Replica, seen: Seen) -> Iterator[Reading]:
+    since = seen.status.started_at if seen.status is not None else None
+    depth = queue_depth(replica.log.path, now(), since=since or 0.0) or 0
+    number = subject.number("queue_depth", depth, "count", "queue")
+    verb = "waited" if depth else "had to wait"
+    said = f"{count_words(depth, 'request') if depth else 'no request'} {verb} in the last minute"
+    yield from subject.measured("queue", number, said)
+
+
+def _caches(subject: Subject, replica: Replica) -> Iterator[Reading]:
+    """Yield one reading for all persistent caches of REPLICA."""
+    if "client-cache" not in subject.scene.checks:
+        return
+    total, count, trouble = 0, 0, ""
+    for mount in replica.instance.mounts:
+        path, _ = cache_file(replica, mount)
+        if path is None or not (size := size_bytes(path)):
+            continue
+        total, count = total + size, count + 1
+        trouble = trouble or _cache_trouble(Path(path), size, mount)
+    if not count:
+        return
+    number = subject.number("client_cache_bytes", total, "bytes")
+    said = f"{count_words(count, 'persistent cache')}, {size_words(total)}"
+    if trouble:
+        hint = f"zmount stop {subject.name}, remove that file, zmount start {subject.name}"
+        yield from subject.says("client-cache", "warning", f"{said}; {trouble}", number, hint=hint)
+    else:
+        yield from subject.says("client-cache", "ok", said, number)
+
+
+def _cache_trouble(path: Path, size: int, mount: Mount) -> str:
+    try:
+        if not is_cache(path):
+            return f"{path} is no cache of a ZEO client"
+    except OSError as why:
+        return f"{path} cannot be read: {why.strerror}"
+    said = mount.client.text("cache-size")
+    wanted = parse_number(said, "bytes") if said else CACHE_BYTES
+    if size > wanted * CACHE_MARGIN + CACHE_BYTES / 20:
+        return f"{path} has {size_words(size)}, its cache-size is {size_words(wanted)}"
+    return ""

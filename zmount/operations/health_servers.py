@@ -1,0 +1,252 @@
+"""The checks that ask a ZEO server: itself, and each storage that it serves.
+
+One connection asks for the state of all storages; then each is taken as a client
+takes it, eight at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from ZODB.utils import maxtid, z64
+
+from zmount.effects.answers import Answer, ask_zeo
+from zmount.effects.clock import Stopwatch, now
+from zmount.effects.raw_zeo import ZeoRecords
+from zmount.effects.space import size_bytes
+from zmount.errors import StorageUnreadable
+from zmount.operations.health_conflicts import Counted, Counters
+from zmount.operations.health_readings import Number, Reading, judged, worst
+from zmount.operations.health_scene import Scene, Subject
+from zmount.operations.health_words import count_words, size_words, time_words
+from zmount.tids import tid_time
+from zmount.topology.processes import Process
+from zmount.topology.storages import Storage
+from zmount.topology.zeo import ZeoServer
+
+CONNECTIONS = 8
+AHEAD_S = 5.0  # a last transaction may lie so far in the future: clocks differ a little
+_READ = ("storage", "write")  # checks that take a storage as a client does
+_TOLD = ("last-transaction", "clients", "conflicts", "commit-lock", "waiting")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the ZEO server PROCESS answered, and in how many seconds."""
+
+    process: Process
+    answer: Answer
+    seconds: float
+
+
+def ask(scene: Scene, process: Process) -> Asked:
+    """Ask the ZEO server PROCESS how it is."""
+    server = process.noun
+    assert isinstance(server, ZeoServer)
+    watch = Stopwatch()
+    address, tls = scene.local.address_of(process), scene.local.client_tls(server)
+    answer = ask_zeo(address, tls, timeout_s=scene.timeout_s)
+    return Asked(process=process, answer=answer, seconds=watch.seconds)
+
+
+def server_readings(scene: Scene, asked: Asked, counters: Counters) -> Iterator[Reading]:
+    """Yield how the server that was ASKED is, and each of its storages that are looked at."""
+    storages = _served(scene, asked.process)
+    yield from _server(scene, asked, len(storages))
+    if not asked.answer.is_answering:
+        return
+    for storage in storages:
+        told = asked.answer.storages.get(storage.zeo_name)
+        if told is not None:
+            yield from _as_told(scene, storage, told, counters)
+    if scene.asks(*_READ):
+        with ThreadPoolExecutor(CONNECTIONS, "read") as threads:
+            for readings in threads.map(lambda each: _read(scene, asked, each), storages):
+                yield from readings
+
+
+def _served(scene: Scene, process: Process) -> tuple[Storage, ...]:
+    return tuple(
+        each
+        for each in scene.storages
+        if each.server is not None and each.server.name == process.name
+    )
+
+
+def _server(scene: Scene, asked: Asked, storages: int) -> Iterator[Reading]:
+    subject = Subject(scene=scene, kind="server", name=asked.process.name)
+    where = f"at {scene.local.address_of(asked.process)}"
+    what = count_words(storages, "storage")
+    if not asked.answer.is_answering:
+        said = f"does not answer {where}: {asked.answer.detail}; {what} cannot be reached"
+        yield from subject.says("zeo", "critical", said, hint=f"zmount status {subject.name}")
+        return
+    if asked.answer.clients is None:
+        said = f"answers {where}, but refuses our certificate: its storages cannot be seen"
+        yield from subject.says("zeo", "unknown", said, hint="zmount show, for who connects how")
+        return
+    number = subject.number("round_trip_seconds", asked.seconds, "seconds", "round-trip")
+    yield from subject.measured(
+        "zeo", number, f"answers {where} in {time_words(asked.seconds)}, serves {what}"
+    )
+
+
+def _as_told(
+    scene: Scene, storage: Storage, told: Mapping[str, Any], counters: Counters
+) -> Iterator[Reading]:
+    """Yield what the server itself TOLD of STORAGE."""
+    subject = Subject(scene=scene, kind="storage", name=storage.name)
+    if not scene.asks(*_TOLD):
+        return
+    clients = int(told.get("connections", 0))
+    yield from subject.measured(
+        "clients",
+        subject.number("clients", clients, "count", "clients"),
+        count_words(clients, "client"),
+    )
+    yield from _last_transaction(subject, str(told.get("last-transaction", "")))
+    yield from _conflicts(subject, told, counters)
+    yield from _commit_lock(subject, told)
+
+
+def _last_transaction(subject: Subject, tid_hex: str) -> Iterator[Reading]:
+    try:
+        tid = bytes.fromhex(tid_hex)
+        moment = tid_time(tid)
+    except ValueError:
+        tid, moment = z64, None
+    if tid == z64 or moment is None:
+        yield from subject.says("last-transaction", "ok", "nothing was ever committed")
+        return
+    age = now() - moment.timestamp()
+    number = subject.number("last_transaction_age_seconds", age, "seconds", "last-transaction")
+    if age < -AHEAD_S:
+        said = f"the last commit is {time_words(-age)} in the future: a clock was set back"
+        hint = "set the clock of its server right"
+        yield from subject.says("last-transaction", "warning", said, number, hint=hint)
+        return
+    said = f"the last commit was {time_words(max(age, 0.0))} ago"
+    yield from subject.measured("last-transaction", number, said)
+
+
+def _conflicts(subject: Subject, told: Mapping[str, Any], counters: Counters) -> Iterator[Reading]:
+    counted = Counted(
+        start=str(told.get("start", "")),
+        commits=int(told.get("commits", 0)),
+        conflicts=int(told.get("conflicts", 0)),
+        resolved=int(told.get("conflicts_resolved", 0)),
+    )
+    since, words = counters.since(subject.name, counted)
+    tried = since.commits + since.conflicts
+    percent = 100 * since.conflicts / tried if tried else 0.0
+    number = subject.number("conflict_percent", percent, "percent", "conflicts")
+    more = (
+        subject.number("commits_total", counted.commits, "count"),
+        subject.number("conflicts_total", counted.conflicts, "count"),
+        subject.number("conflicts_resolved_total", counted.resolved, "count"),
+    )
+    said = (
+        f"{count_words(since.commits, 'commit')}, {count_words(since.conflicts, 'conflict')}"
+        f" ({percent:.0f}%) and {since.resolved:,} resolved {words}"
+    )
+    if tried < counters.FEWEST:
+        yield from subject.says("conflicts", "ok", said, number, *more)
+    else:
+        yield from subject.measured("conflicts", number, said, *more)
+
+
+def _commit_lock(subject: Subject, told: Mapping[str, Any]) -> Iterator[Reading]:
+    began = told.get("lock_time")
+    held = max(0.0, now() - float(began)) if began else 0.0
+    waiting = int(told.get("waiting", 0))
+    active = int(told.get("active_txns", 0))
+    number = subject.number("commit_lock_seconds", held, "seconds", "commit-lock")
+    going = subject.number("transactions", active, "count")
+    said = (
+        f"one transaction holds the commit lock for {time_words(held)}"
+        if began
+        else f"nobody holds the commit lock, {count_words(active, 'transaction')} under way"
+    )
+    state, hint = judged(held, number.limits), ""
+    if told.get("timeout-thread-is-alive") is False:
+        state = worst((state, "critical"))
+        said += "; the thread that ends transactions after transaction-timeout is dead"
+        hint = "zmount restart its server"
+    elif state != "ok":
+        hint = "zmount spin: a client hangs in the middle of a commit"
+    yield from subject.says("commit-lock", state, said, number, going, hint=hint)
+    yield from subject.measured(
+        "waiting",
+        subject.number("waiting_transactions", waiting, "count", "waiting"),
+        f"{count_words(waiting, 'transaction')} "
+        + ("waits for the commit lock" if waiting == 1 else "wait for the commit lock"),
+    )
+
+
+def _read(scene: Scene, asked: Asked, storage: Storage) -> tuple[Reading, ...]:
+    """Return how STORAGE is for a client."""
+    subject = Subject(scene=scene, kind="storage", name=storage.name)
+    return tuple(_taken(scene, asked, storage, subject))
+
+
+def _taken(scene: Scene, asked: Asked, storage: Storage, subject: Subject) -> Iterator[Reading]:
+    server = asked.process.noun
+    assert isinstance(server, ZeoServer)
+    clients = asked.answer.clients
+    if clients is None:
+        return  # the server's own reading says why
+    if storage.zeo_name not in clients:
+        yield from subject.says(
+            "storage",
+            "critical",
+            f"the ZEO server {server.name} runs, but does not serve {storage.zeo_name}",
+            hint=f"zmount diff-config; zmount restart {server.name}",
+        )
+        return
+    watch = Stopwatch()
+    address, tls = scene.local.address_of(asked.process), scene.local.client_tls(server)
+    try:
+        records = ZeoRecords(storage, address, tls, timeout_s=scene.timeout_s)
+        try:
+            root = records.loadBefore(z64, maxtid)
+            seconds, said_bytes = watch.seconds, records.size_bytes()
+        finally:
+            records.close()
+    except StorageUnreadable as why:
+        said = str(why).removeprefix(f"storage {storage.name}: ")
+        yield from subject.says("storage", "critical", said, hint=why.hint)
+        return
+    yield from _size(scene, storage, subject, said_bytes, seconds, is_empty=root is None)
+
+
+def _size(
+    scene: Scene,
+    storage: Storage,
+    subject: Subject,
+    said_bytes: int,
+    seconds: float,
+    *,
+    is_empty: bool,
+) -> Iterator[Reading]:
+    """Compare the size that the server says with that of the file; only a plain one has one."""
+    numbers: tuple[Number, ...] = (
+        subject.number("load_root_seconds", seconds, "seconds"),
+        subject.number("size_bytes", said_bytes, "bytes"),
+    )
+    what = "is served, and empty" if is_empty else "is served, its root can be read"
+    if not scene.is_here(storage) or storage.data_fs is None or storage.stage is not None:
+        yield from subject.says("storage", "ok", f"{what}; {size_words(said_bytes)}", *numbers)
+        return
+    # asked for after the server's: it can only have grown meanwhile
+    on_disk = size_bytes(storage.data_fs)
+    if storage.backend is None and on_disk < said_bytes:
+        said = (
+            f"{storage.data_fs} has {on_disk:,} bytes, its server says {said_bytes:,}: it was cut"
+        )
+        hint = f"let nobody write; zmount verify {storage.name}"
+        yield from subject.says("storage", "critical", said, *numbers, hint=hint)
+        return
+    yield from subject.says("storage", "ok", f"{what}; {size_words(on_disk)}", *numbers)
