@@ -165,6 +165,18 @@ class AccessDiffers(ZMountError):
     exit_code = 25
 
 
+class LogsUnreadable(ZMountError):
+    """A log file cannot be read; all others were."""
+
+    exit_code = 28
+
+
+class LogsNotRotated(ZMountError):
+    """A log file was not rotated, or its writer goes on in the old one; no line is lost."""
+
+    exit_code = 29
+
+
 class CorruptFile(StorageUnreadable):
     """A storage's file holds something that no FileStorage writes.
 

@@ -98,6 +98,20 @@ class Zdaemon:
         return has_ended or (process.stop_signal == "TERM" and watch.seconds < timeout_s)
 
 
+def reopen_files(process: Process) -> bool:
+    """Let the manager of PROCESS open its log and its transcript anew; False if there is none.
+
+    Of SIGUSR2 it would die.
+
+    :raises ProcessFailed: it cannot be asked
+    """
+    # it answers nothing, so a manager that hears this cannot be told from none
+    if _command(process, "status") is None:
+        return False
+    _command(process, "reopen_transcript")
+    return True
+
+
 def _run_manager(process: Process, conf: Any) -> subprocess.CompletedProcess[str]:
     """Run zdaemon's manager, until it is in the background or gives up.
 
