@@ -10,11 +10,12 @@ from zmount.cli.app import App
 from zmount.cli.completing import process_names
 
 if TYPE_CHECKING:
-    from rich.console import Group
+    from rich.console import Console, ConsoleOptions, Group, RenderResult
     from rich.table import Table
 
     from zmount.operations.status import ProcessStatus, Status, StorageStatus
 
+REMARK = 24  # characters, at least; where a terminal has not so many left, it breaks the line
 _COLOURS = {
     "running": "green",
     "starting": "yellow",
@@ -40,7 +41,7 @@ def status(ctx: click.Context, names: tuple[str, ...]) -> None:
 
     app = ctx.ensure_object(App)
     seen = status(app.topology, app.host, names)
-    app.show(_tables(seen), _facts(seen))
+    app.show(_tables(seen), _facts(seen), wraps=False)
     ctx.exit(0 if seen.is_well else 1)
 
 
@@ -59,7 +60,7 @@ def _tables(seen: Status) -> Group | str:
     return Group(*listing)
 
 
-def _process_table(seen: Status) -> Table:
+def _process_table(seen: Status) -> _Unfolded:
     from rich.text import Text
 
     table = _table("process", "state", "pid", "up", "memory", "address", "")
@@ -84,10 +85,10 @@ def _process_table(seen: Status) -> Table:
             str(needed.process.address),
             f"on host {needed.process.host.name}: {needed.answer.detail}",
         )
-    return table
+    return _Unfolded(table)
 
 
-def _storage_table(storages: tuple[StorageStatus, ...]) -> Table:
+def _storage_table(storages: tuple[StorageStatus, ...]) -> _Unfolded:
     table = _table("storage", "Data.fs", "blobs", "written", "clients", "")
     for one in storages:
         table.add_row(
@@ -100,7 +101,7 @@ def _storage_table(storages: tuple[StorageStatus, ...]) -> Table:
             if one.is_missing_in_server
             else one.remark,
         )
-    return table
+    return _Unfolded(table)
 
 
 def _table(*headings: str) -> Table:
@@ -109,8 +110,35 @@ def _table(*headings: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in headings:
         justify: Any = "right" if heading in ("pid", "memory", "Data.fs", "blobs") else "left"
-        table.add_column(heading, justify=justify, overflow="fold")
+        table.add_column(heading, justify=justify)
     return table
+
+
+class _Unfolded:
+    """TABLE with its names and addresses whole; only its last column wraps.
+
+    Where a terminal is too narrow even for that, the lines are longer than it.
+    """
+
+    def __init__(self, table: Table) -> None:
+        from rich.cells import cell_len
+
+        self._table = table
+        widths = []
+        for column in table.columns:
+            column.no_wrap = True
+            longest = max(cell_len(str(cell)) for cell in (column.header, *column.cells))
+            column.min_width = longest
+            widths.append(longest)
+        last = table.columns[-1]
+        last.no_wrap, last.overflow = False, "fold"
+        last.min_width = widths[-1] = min(widths[-1], REMARK)
+        self._width = sum(widths) + 2 * (len(widths) - 1)  # two blanks between
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the table, as wide as it must be."""
+        width = max(self._width, options.max_width)
+        yield from console.render(self._table, options.update(width=width))
 
 
 def _remark(one: ProcessStatus) -> str:
