@@ -10,6 +10,7 @@ from deployments import Deployment
 from fillings import OBJECTS, fill
 from ZODB.FileStorage import FileStorage
 
+from zmount.errors import PackFailed
 from zmount.operations.pack import pack
 from zmount.operations.pack_plan import PackWish
 from zmount.operations.packed import Packed
@@ -75,7 +76,10 @@ def test_without_an_administrator_that_zmount_knows_it_waits_until_the_instance_
     assert refused.done == "failed"
     assert "instance pub has it open" in str(refused.error)
     everything = pack(deployment.topology, deployment.host, PackWish(days=0), lambda _: None)
-    assert {each.done for each in everything.storages} == {"skipped"}
+    assert {each.done for each in everything.storages} == {"failed"}
+    with pytest.raises(PackFailed, match="2 of 2 were not packed: own, root/pub") as raised:
+        everything.refuse_failures()
+    assert "say administrator in zmount.conf" in raised.value.hint
     assert deployment.zmount("stop").returncode == 0
     packed = packs(deployment)
     assert (packed.done, packed.way) == ("packed", "file")

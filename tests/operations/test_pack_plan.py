@@ -75,13 +75,12 @@ def test_a_running_instance_packs_its_own_root_if_its_administrator_is_known(sto
     assert job(seen).way == "Zope"
 
 
-def test_the_root_of_a_running_instance_without_one_waits_and_is_a_failure_only_if_named(storage):
+def test_the_root_of_a_running_instance_without_one_is_not_packed_and_that_is_a_failure(storage):
     seen = Seen(storage=storage("server none"), size_bytes=1, writer=SOMEBODY, zope="pub")
 
     assert "instance pub has it open" in left(seen).why
-    assert "zmount stop pub" in left(seen).hint
-    assert not left(seen).is_failure
-    assert left(seen, PackWish(names=("content",))).is_failure
+    assert "say administrator in zmount.conf" in left(seen).hint
+    assert left(seen).is_failure  # cron must not be told that all is packed
 
 
 @pytest.mark.parametrize(

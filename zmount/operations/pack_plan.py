@@ -120,16 +120,15 @@ def plan_pack(seen: Iterable[Seen], wish: PackWish) -> PackPlan:
 
 def _plan_one(seen: Seen, wish: PackWish) -> PackJob | Left:
     storage = seen.storage
-    is_named = storage.name in wish.names
     idle = _why_not_at_all(seen)
     if idle is not None:
+        is_named = storage.name in wish.names
         return Left(storage=storage, why=idle[0], hint=idle[1], is_failure=is_named)
     if seen.unseen:
         return Left(storage=storage, why=seen.unseen, hint=seen.unseen_hint, is_failure=True)
     way = _way(seen)
     if isinstance(way, tuple):
-        is_failure = is_named or not seen.zope
-        return Left(storage=storage, why=way[0], hint=way[1], is_failure=is_failure)
+        return Left(storage=storage, why=way[0], hint=way[1], is_failure=True)
     # what a stage's base refers to is in no file that is packed here: it never collects
     gc = storage.pack.gc and not wish.keeps_garbage and not seen.is_swapped
     must_be_told = not gc and not seen.is_swapped and way != "file"
@@ -191,7 +190,8 @@ def _way(seen: Seen) -> Way | tuple[str, str]:
     if seen.zope:
         return (
             f"instance {seen.zope} has it open, and zmount knows no administrator of it",
-            f"zmount stop {seen.zope}; or pack it in its Control_Panel",
+            "say administrator in zmount.conf, with his password; or pack it in the "
+            f"Control_Panel of {seen.zope}, or while that is stopped",
         )
     hint = "wait until that ends"
     if storage.server is not None:
