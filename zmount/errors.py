@@ -165,6 +165,12 @@ class AccessDiffers(ZMountError):
     exit_code = 25
 
 
+class HistoryUnreadable(ZMountError):
+    """The history of operations cannot be read, or not be written; what was done is done."""
+
+    exit_code = 26
+
+
 class LogsUnreadable(ZMountError):
     """A log file cannot be read; all others were."""
 

@@ -14,6 +14,8 @@ import pytest
 from deployments import Deployment, commands, wait_until
 from fillings import fill, slow_packer
 
+from zmount.effects.history import Search, entries, history_file
+
 TWO = """
 <zeo zeo>
   address var/zeo.sock
@@ -191,8 +193,9 @@ def test_interrupted_it_leaves_a_server_packing_and_says_so(
     assert works.exists()
     (deployment.directory / "go").touch()
     wait_until(lambda: not works.exists(), "the server has packed")
-    record = json.loads((deployment.directory / "var/zmount/pack-history.jsonl").read_text())
-    assert "a server that runs on goes on packing" in record["hint"]
+    (entry,) = entries(history_file(deployment.conf), Search(operation="pack"))
+    assert (entry.result, entry.exit_status) == ("interrupted", 130)
+    assert "a server that runs on goes on packing" in entry.hint
 
 
 def test_a_server_that_dies_while_it_packs_is_a_failure_and_no_riddle(

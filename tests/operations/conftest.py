@@ -8,8 +8,6 @@ import pytest
 from deployments import Deployment
 from swapping import CONF, PRODUCTION, Swaps
 
-from zmount.effects.history import history_file
-
 Deploy = Callable[[str], Deployment]
 
 
@@ -19,7 +17,6 @@ def make(deploy: Deploy) -> Iterator[Callable[[str], Swaps]]:
 
     def make(text: str) -> Swaps:
         made.append(Swaps(deploy(text)))
-        history_file(made[-1].deployment.host, "swap").parent.mkdir(parents=True)
         return made[-1]
 
     yield make

@@ -15,7 +15,7 @@ from fillings import OBJECTS, fill, garbage, numbers, opened, slow_packer
 from persistent.mapping import PersistentMapping
 from ZODB.Connection import TransactionMetaData
 
-from zmount.effects.history import history, history_file
+from zmount.effects.history import entries, history_file
 from zmount.effects.serving import is_served
 from zmount.errors import Locked, PackFailed, UnknownName
 from zmount.operations.pack import Event, PackProgress, pack
@@ -169,7 +169,7 @@ def test_a_dry_run_says_what_the_pack_then_does_and_changes_nothing(
     said = only(packs(deployment, "a", is_dry_run=True))
 
     assert path.read_bytes() == content
-    assert not history_file(deployment.host, "pack").exists()
+    assert not history_file(deployment.conf).exists()
     done = only(packs(deployment, "a"))
     assert (said.done, done.done) == ("would be packed", "packed")
     for figure in (
@@ -412,28 +412,31 @@ def test_every_pack_is_remembered_and_shown(deploy: Deploy):
     damaged.write_bytes(b"FS30" + b"\xff" * 200)
     packs(deployment, "a")
 
-    records = list(history(history_file(deployment.host, "pack")))
-    assert [(each["storage"], each["result"]) for each in records] == [
-        ("a", "packed"),
-        ("b", "packed"),
-        ("a", "failed"),
+    found = entries(history_file(deployment.conf))
+    assert [(each.subjects, each.result, each.exit_status) for each in found] == [
+        (("a",), "done", 0),
+        (("b",), "done", 0),
+        (("a",), "failed", 17),
     ]
     last = show(deployment.topology, "b").facts["storages"][0]["last_pack"]
     assert last["result"] == "packed"
-    assert last["freed_bytes"] == records[1]["freed"] > 0
+    assert last["freed_bytes"] == found[1].numbers["freed"] > 0
     assert show(deployment.topology, "c").facts["storages"][0]["last_pack"] is None
 
 
-def test_a_history_that_cannot_be_written_is_a_note_and_stops_no_pack(deploy: Deploy):
+def test_a_history_that_cannot_be_written_is_one_line_and_stops_no_pack(
+    deploy: Deploy, caplog: pytest.LogCaptureFixture
+):
     deployment = deploy(three())
     for name in "ab":
         fill(data_fs(deployment, name))
-    history_file(deployment.host, "pack").mkdir(parents=True)
+    history_file(deployment.conf).mkdir()
 
     result = packs(deployment, "a", "b")
 
     assert [each.done for each in result.storages] == ["packed", "packed"]
-    assert "pack-history.jsonl cannot be written: Is a directory" in result.storages[0].notes[0]
+    (said,) = caplog.messages
+    assert "zmount.history cannot be written: it is a directory" in said
 
 
 def test_two_packs_of_one_deployment_do_not_overlap(deploy: Deploy):

@@ -19,7 +19,7 @@ from ZODB.blob import Blob
 from ZODB.FileStorage import FileStorage
 from ZODB.utils import load_current, p64
 
-from zmount.effects.history import history, history_file
+from zmount.effects.history import Search, entries, history_file
 from zmount.effects.raw_records import RawDatabase
 from zmount.effects.raw_storages import open_files
 from zmount.effects.stage_files import changes_on, stage_state
@@ -83,7 +83,7 @@ def test_a_dry_run_shows_the_plan_and_does_nothing(swaps: Swaps) -> None:
     assert facts["staging"]["changes"]["transactions"] == 0
     assert facts["needed_bytes"] < facts["free_bytes"]
     assert stage_state(swaps.staging).is_plain
-    assert not history_file(swaps.deployment.host, "swap").exists()
+    assert not entries(history_file(swaps.deployment.conf), Search(operation="swap-stage"))
 
 
 def test_changes_are_never_dropped_unasked_and_kept_if_they_may_go(swaps: Swaps) -> None:
@@ -329,10 +329,13 @@ def test_history_remembers_who_dropped_what(swaps: Swaps) -> None:
     swaps.swap(drops_changes=True)
     swaps.swap(undoes=True)
 
-    first, second = history(history_file(swaps.deployment.host, "swap"))
+    found = entries(history_file(swaps.deployment.conf), Search(operation="swap-stage"))
+    first, second = [each.numbers for each in found]
 
+    assert {each.subjects for each in found} == {("x.org", STAGING)}
     assert (first["result"], first["generation"], first["mode"]) == ("swapped", 1, "link")
-    assert first["dropped"]["transactions"] == 1
+    assert first["dropped_transactions"] == 1
+    assert found[0].plan[0].startswith("drops 1 objects of ")
     assert (second["result"], second["generation"], second["from_generation"]) == ("undone", 0, 1)
 
 

@@ -31,10 +31,9 @@ def _status(status: SessionStatus) -> Iterator[str]:
 
 
 def _packed(status: SessionStatus) -> str:
-    began = None if status.last_pack is None else status.last_pack.get("started")
-    if not isinstance(began, int | float):
+    if status.last_pack is None:
         return "never packed by zmount"
-    return f"packed {datetime.fromtimestamp(began):%Y-%m-%d %H:%M:%S}"
+    return f"packed {datetime.fromtimestamp(status.last_pack.began):%Y-%m-%d %H:%M:%S}"
 
 
 def _container(container: SessionContainer) -> str:

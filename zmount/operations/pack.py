@@ -5,7 +5,7 @@
 3. plan:    how each is packed, and what cannot be; one at a time for each disk.
 4. pack:    through the ZEO server, in the Zope, or from the file when nobody has
             it open. One failure does not stop the rest.
-5. remember: a line in the history for each.
+5. record:  an entry in the history for each.
 
 A dry run computes what each pack would free, and changes nothing.
 """
@@ -15,11 +15,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from zmount.effects.clock import Stopwatch, now
-from zmount.effects.history import history_file, remember
 from zmount.effects.lanes import Lanes
 from zmount.effects.lock import locked
 from zmount.effects.pack_look import size_of
@@ -28,12 +27,18 @@ from zmount.effects.signals import terminable
 from zmount.errors import PackFailed, ZMountError
 from zmount.operations.local_processes import LocalProcesses
 from zmount.operations.pack_look import look
-from zmount.operations.pack_plan import PackJob, PackWish, plan_pack
+from zmount.operations.pack_plan import Left, PackJob, PackWish, plan_pack
 from zmount.operations.pack_ways import preview_of, way_of
 from zmount.operations.packed import Packed, PackResult, failed, left_out, packed, would_be
+from zmount.operations.recorded import Record, recorded, refusals_recorded
 from zmount.topology.hosts import Host
+from zmount.topology.storages import Storage
 from zmount.topology.topology import Topology
 
+NUMBERS = (
+    "result way days gc size_before size_after freed objects_dropped revisions_dropped "
+    "blobs_removed commit_stall_s dangling_count unknown_records"
+).split()
 ABANDON_S = 15  # for packs to end that were told to
 
 
@@ -60,12 +65,15 @@ def pack(topology: Topology, host: Host, wish: PackWish, watch: Watcher) -> Pack
     """
     local = LocalProcesses(topology=topology, host=host)
     plan = plan_pack(look(local, wish.names), wish)
-    left = [left_out(each) for each in plan.left]
-    for each in left:
-        watch(each)
     run = _Run(local=local, wish=wish, watch=watch)
+    left = [run.left_out(each) for each in plan.left]
     done: list[Packed] = []
-    with terminable(), _alone(host, is_needed=bool(plan.lanes) and not wish.is_dry_run):
+    jobs = [job.storage.name for lane in plan.lanes for job in lane]
+    with (
+        terminable(),
+        refusals_recorded(topology.file, host.name, "pack", () if wish.is_dry_run else jobs),
+        _alone(host, is_needed=bool(jobs) and not wish.is_dry_run),
+    ):
         done += run.results(plan.lanes)
     order = {storage.name: place for place, storage in enumerate(topology.storages)}
     found = sorted([*left, *done], key=lambda each: order[each.storage.name])
@@ -89,22 +97,37 @@ class _Run:
         self._is_over = False
         self._guard = threading.Lock()
 
+    def left_out(self, left: Left) -> Packed:
+        """Return what becomes of a storage that is not even tried."""
+        result = left_out(left)
+        with self._recorded(left.storage, is_dry_run=result.error is None) as record:
+            record.failed(result.error)
+        self._watch(result)
+        return result
+
     def results(self, lanes: tuple[tuple[PackJob, ...], ...]) -> Iterator[Packed]:
         """Yield what becomes of each job of LANES; interrupted, end all of them."""
         work = self._preview if self._wish.is_dry_run else self._pack
         running = Lanes(lanes, work)
         try:
             for result in running.results(self._tell_progress):
-                yield self._noted(result)
+                self._watch(result)
+                yield result
         except BaseException:
             running.begin_no_more()
             self._abandon()
             for result in running.last_results(ABANDON_S):
-                self._noted(result)
+                self._watch(result)
             raise
 
     def _pack(self, job: PackJob) -> Packed:
         """Pack one storage; called in a thread of its lane's."""
+        with self._recorded(job.storage) as record:
+            result = self._packed(job)
+            self._tell(record, result)
+        return result
+
+    def _packed(self, job: PackJob) -> Packed:
         watch, at = Stopwatch(), now()
         error: ZMountError | None = None
         try:
@@ -172,17 +195,31 @@ class _Run:
             if found:
                 self._watch(_progress(job, found))
 
-    def _noted(self, result: Packed) -> Packed:
-        """Tell of RESULT and remember it; that this fails is a note, and stops no pack."""
-        if not self._wish.is_dry_run:
-            history = history_file(self._local.host, "pack")
-            try:
-                remember(history, result.as_json())
-            except OSError as why:
-                note = f"{history} cannot be written: {why.strerror}"
-                result = replace(result, notes=(*result.notes, note))
-        self._watch(result)
-        return result
+    def _recorded(
+        self, storage: Storage, *, is_dry_run: bool = False
+    ) -> AbstractContextManager[Record]:
+        topology, wish = self._local.topology, self._wish
+        return recorded(
+            topology.file,
+            self._local.host.name,
+            "pack",
+            subjects=[storage.name],
+            arguments={"days": wish.days, "no_gc": wish.keeps_garbage},
+            dry_run=is_dry_run or wish.is_dry_run,
+        )
+
+    def _tell(self, record: Record, result: Packed) -> None:
+        """Tell RECORD what became of its storage."""
+        figures = result.as_json()
+        record.numbers(**{name: figures[name] for name in NUMBERS})
+        with self._guard:
+            is_over = self._is_over
+        if result.error is not None and is_over:
+            record.interrupted(result.error)
+        elif result.error is not None:
+            record.failed(result.error)
+        elif result.done == "nothing to free":
+            record.nothing_to_do()
 
 
 def _progress(job: PackJob, found: dict[str, Any]) -> PackProgress:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zmount.effects.disk_use import DiskUse, disk_use
-from zmount.effects.history import history_file, last_record
+from zmount.effects.history import Entry
 from zmount.effects.raw_folders import entry
 from zmount.effects.raw_roots import RawRoot, object_at
 from zmount.effects.raw_sessions import (
@@ -25,6 +25,7 @@ from zmount.effects.raw_sessions import (
 )
 from zmount.effects.raw_storages import RawDatabases
 from zmount.errors import SessionsLost, StorageUnreadable
+from zmount.operations.recorded import last_ended
 from zmount.topology.hosts import Host
 from zmount.topology.instances import Instance, Replica
 from zmount.topology.mounts import Mount, MountPoint
@@ -68,7 +69,7 @@ class SessionStatus:
     """The session storage, its container, and who uses it.
 
     ``objects`` is None where the storage cannot be read, ``container`` also where there
-    is none; ``no_container`` says why. ``last_pack`` is the history's record.
+    is none; ``no_container`` says why. ``last_pack`` is the history's entry.
     """
 
     session: SessionData
@@ -77,7 +78,7 @@ class SessionStatus:
     container: SessionContainer | None
     no_container: str
     users: tuple[SessionUser, ...]
-    last_pack: dict[str, Any] | None
+    last_pack: Entry | None
 
     @property
     def path(self) -> str:
@@ -113,7 +114,7 @@ class SessionStatus:
             "size_bytes": self.use.size_bytes,
             "objects": self.objects,
             "pack_days": pack.days,
-            "last_pack": None if self.last_pack is None else self.last_pack.get("started"),
+            "last_pack": None if self.last_pack is None else self.last_pack.began,
             "container": self.path,
             "sessions": None if container is None else container.live,
             "expired": None if container is None else container.expired,
@@ -147,7 +148,7 @@ def sessions(topology: Topology, host: Host) -> SessionStatus:
         container=container,
         no_container=why,
         users=tuple(_user(host, each, session) for each in _concerned(topology, session)),
-        last_pack=last_record(history_file(host, "pack"), storage.name) if is_here else None,
+        last_pack=last_ended(topology.file, "pack", storage.name) if is_here else None,
     )
 
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 
 from rich.console import Group, RenderableType
 
-from zmount.effects.history import history_file, last_record
+from zmount.effects.history import Entry
 from zmount.errors import UnknownName
 from zmount.operations.offline_facts import known_offline, offline_facts, offline_lines
+from zmount.operations.recorded import last_ended
 from zmount.operations.stage_facts import stage_facts, stage_text
 from zmount.render.facts import (
     Facts,
@@ -125,23 +126,22 @@ def _storages(topology: Topology, name: str) -> list[Facts]:
     return [
         {
             **facts,
-            "last_pack": _last_pack(last_record(history_file(storage.host, "pack"), name)),
+            "last_pack": _last_pack(last_ended(topology.file, "pack", name)),
             "shows": stage_facts(storage),
         }
         for storage, facts in zip(storages, storages_facts(storages, topology), strict=True)
     ]
 
 
-def _last_pack(record: Facts | None) -> Facts | None:
-    """Return what matters of the RECORD of a pack; None if there was none."""
-    if record is None:
+def _last_pack(entry: Entry | None) -> Facts | None:
+    """Return what matters of the history's ENTRY of a pack; None if there was none."""
+    if entry is None:
         return None
-    began = record.get("started")
     return {
-        "at": moment(began) if isinstance(began, int | float) else None,
-        "result": record.get("result"),
-        "freed_bytes": record.get("freed"),
-        "objects_dropped": record.get("objects_dropped"),
-        "revisions_dropped": record.get("revisions_dropped"),
-        "error": record.get("error"),
+        "at": moment(entry.began),
+        "result": entry.numbers.get("result", entry.result),
+        "freed_bytes": entry.numbers.get("freed"),
+        "objects_dropped": entry.numbers.get("objects_dropped"),
+        "revisions_dropped": entry.numbers.get("revisions_dropped"),
+        "error": entry.sentence or None,
     }

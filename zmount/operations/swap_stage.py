@@ -7,7 +7,7 @@
             persistent caches of clients that do not run are removed.
 4. verify:  a fresh client reads production's moment through staging, and the
             instances that mount it answer.
-5. remember: a line in the history for each.
+5. record:  an entry in the history for each.
 
 One site's failure does not stop the rest.
 """
@@ -15,21 +15,21 @@ One site's failure does not stop the rest.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
 from zmount.effects.clock import Stopwatch, now
-from zmount.effects.history import history_file, remember
 from zmount.effects.stage_files import StageState, stage_state
 from zmount.effects.stages import Offline, tell_server
 from zmount.errors import SwapFailed, ZMountError
 from zmount.operations.local_processes import LocalProcesses
+from zmount.operations.recorded import Record, recorded
 from zmount.operations.swap_caches import ClientCache, remove_caches
 from zmount.operations.swap_look import chosen_sites, look
 from zmount.operations.swap_plan import (
     SwapPlan,
     SwapWish,
-    changes_json,
     must_be_told,
     plan_swap,
     refusal_of_changes,
@@ -38,6 +38,7 @@ from zmount.operations.swap_plan import (
 from zmount.operations.swap_sights import Sight, onlookers, refuse_blindness
 from zmount.operations.swap_verify import must_show_moment
 from zmount.render.pack_conf import pack_conf
+from zmount.tids import tid_text
 from zmount.topology.hosts import Host
 from zmount.topology.sites import Site
 from zmount.topology.topology import Topology
@@ -124,6 +125,8 @@ def swap_stage(
     for each in asked:
         if each.error is None and each.plan is not None and not wish.is_dry_run:
             each = _carried_out(each.plan, local, watch)
+        elif each.error is not None and not wish.is_dry_run:
+            _refused(each, local, wish)
         watch(each)
         results.append(each)
     return tuple(results)
@@ -166,13 +169,38 @@ def _allowed(planned: Swapped, ask: Ask | None) -> Swapped:
 
 
 def _carried_out(plan: SwapPlan, local: LocalProcesses, watch: Watcher) -> Swapped:
-    """Swap, verify, remember."""
+    """Swap, verify, record."""
+    with _recorded(plan.site, local, plan.wish) as record:
+        result = _swapped(plan, local, watch)
+        _tell(record, result, plan)
+    return result
+
+
+def _refused(result: Swapped, local: LocalProcesses, wish: SwapWish) -> None:
+    """Record what was not even tried."""
+    with _recorded(result.site, local, wish) as record:
+        record.failed(result.error)
+
+
+def _recorded(site: Site, local: LocalProcesses, wish: SwapWish) -> AbstractContextManager[Record]:
+    staging = [] if site.staging is None else [site.staging.name]
+    return recorded(
+        local.topology.file,
+        local.host.name,
+        "swap-stage",
+        subjects=[site.name, *staging],
+        arguments={"mode": wish.mode, "undo": wish.undoes, "drop_changes": wish.drops_changes},
+    )
+
+
+def _swapped(plan: SwapPlan, local: LocalProcesses, watch: Watcher) -> Swapped:
+    """Swap and verify."""
     stopwatch, at = Stopwatch(), now()
     result = Swapped(site=plan.site, plan=plan, at=at)
     try:
         told = _told(plan, local, watch)
     except ZMountError as why:
-        return _remembered(replace(result, seconds=stopwatch.seconds, error=why), local)
+        return replace(result, seconds=stopwatch.seconds, error=why)
     result = replace(
         result,
         seconds=stopwatch.seconds,
@@ -180,7 +208,7 @@ def _carried_out(plan: SwapPlan, local: LocalProcesses, watch: Watcher) -> Swapp
         state=plan.seen.state,
         caches=remove_caches(plan.seen.caches),
     )
-    return _remembered(_verified(result, plan, local), local)
+    return _verified(result, plan, local)
 
 
 def _verified(result: Swapped, plan: SwapPlan, local: LocalProcesses) -> Swapped:
@@ -223,27 +251,22 @@ def _told(plan: SwapPlan, local: LocalProcesses, watch: Watcher) -> dict[str, An
     return offline.tell(request, progress)
 
 
-def _remembered(result: Swapped, local: LocalProcesses) -> Swapped:
-    """Write a line of history; that this fails is a note, and no failure of the swap."""
-    history = history_file(local.host, "swap")
-    plan = result.plan
-    record = {
-        "storage": result.site.staging.name if result.site.staging is not None else None,
-        "site": result.site.name,
-        "started": result.at,
-        "seconds": round(result.seconds, 3),
-        "result": result.done,
-        "generation": None if result.state is None else result.state.generation,
-        "production_tid": None if result.state is None else result.state.base_tid.hex(),
-        "mode": None if result.state is None else result.state.mode,
-        "way": None if plan is None else plan.seen.way,
-        "from_generation": None if plan is None else plan.seen.state.generation,
-        "dropped": None if plan is None else changes_json(plan.drops),
-        "error": None if result.error is None else str(result.error),
-    }
-    try:
-        remember(history, record)
-    except OSError as why:
-        note = f"{history} cannot be written: {why.strerror}"
-        return replace(result, notes=(*result.notes, note))
-    return result
+def _tell(record: Record, result: Swapped, plan: SwapPlan) -> None:
+    """Tell RECORD what became of a site's staging, and which changes on it are gone."""
+    state, dropped = result.state, plan.drops
+    record.plan(
+        f"drops {change.objects} objects of {change.user or 'nobody'}, {tid_text(change.tid)}"
+        + (f": {change.description}" if change.description else "")
+        for change in dropped.last
+    )
+    record.numbers(
+        result=result.done,
+        way=plan.seen.way,
+        mode=None if state is None else state.mode,
+        from_generation=plan.seen.state.generation,
+        generation=None if state is None else state.generation,
+        production_tid=None if state is None else state.base_tid.hex(),
+        dropped_transactions=dropped.transactions,
+        dropped_objects=dropped.objects,
+    )
+    record.failed(result.error)
