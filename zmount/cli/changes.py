@@ -29,6 +29,8 @@ def applied_text(done: Applied) -> Text:
     lines += [f"warning: {warning}" for warning in done.plan.warnings]
     if done.plan.undoes:
         lines.append("zmount.conf stays as it is: zmount apply would write all this again")
+    if done.activation:
+        lines.append(f"schedules changed; this lets them begin: {done.activation}")
     if done.outdated:
         names = " ".join(done.outdated)
         lines.append(f"still running with what was before: zmount restart {names}")

@@ -17,7 +17,8 @@ class Applied:
     ``recovered`` says what an interrupted run had left and was done about it.
     ``outdated`` are the running processes that have not read what changed.
     ``prepared`` is what was done in the roots of instances: None where that was
-    not asked for, or failed because of ``prepare_error``.
+    not asked for, or failed because of ``prepare_error``. ``activation`` is the
+    command that lets cron or systemd know of schedules that changed; "": none did.
     """
 
     plan: Plan
@@ -26,6 +27,7 @@ class Applied:
     outdated: tuple[str, ...] = ()
     prepared: Prepared | None = None
     prepare_error: ZMountError | None = None
+    activation: str = ""
 
     def refuse_incomplete(self) -> None:
         """Raise what is missing in the roots, if anything is.
@@ -56,6 +58,7 @@ class Applied:
             "dry_run": self.is_dry_run,
             "recovered": list(self.recovered),
             "outdated": list(self.outdated),
+            "activation": self.activation,
             "prepared": self.prepared.as_json() if self.prepared is not None else None,
             "prepare_error": str(self.prepare_error) if self.prepare_error is not None else None,
         }

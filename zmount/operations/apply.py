@@ -29,6 +29,9 @@ from zmount.operations.applied import Applied
 from zmount.operations.outdated import outdated
 from zmount.operations.plan_host import plan_host, refuse_conflicts, what_is_wanted
 from zmount.operations.prepare import prepare
+from zmount.plan.plan import Plan
+from zmount.render.activation import activation
+from zmount.render.files import schedule_files
 from zmount.topology.check import check
 from zmount.topology.hosts import Host
 from zmount.topology.processes import processes
@@ -73,7 +76,12 @@ def apply(topology: Topology, host: Host, wish: Wish, say: Say) -> Applied:
         if plan.all_steps:
             apply_plan(plan, state)
             verify(plan)
-        done = Applied(plan=plan, is_dry_run=False, recovered=recovered)
+        done = Applied(
+            plan=plan,
+            is_dry_run=False,
+            recovered=recovered,
+            activation=_activation(plan, topology, host),
+        )
         done = _with_roots(done, topology, host, wish, say)
     return replace(done, outdated=outdated(topology, host))
 
@@ -86,6 +94,13 @@ def refuse_errors(topology: Topology) -> None:
     errors = [finding for finding in check(topology) if finding.severity == "error"]
     if errors:
         raise TopologyError("\n".join(map(str, errors)), hint="zmount check says all about it")
+
+
+def _activation(plan: Plan, topology: Topology, host: Host) -> str:
+    """Return the command that activates the schedules, if PLAN changes what begins them."""
+    paths = {file.path for file in schedule_files(topology, host)}
+    is_news = any(step.path in paths for step in plan.file_steps)
+    return activation(topology, host) if is_news else ""
 
 
 def _with_roots(done: Applied, topology: Topology, host: Host, wish: Wish, say: Say) -> Applied:

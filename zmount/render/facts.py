@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
+from zmount.render.schedule_facts import schedules_facts
 from zmount.topology.hosts import Host
 from zmount.topology.instances import Instance, Replica, Wsgi, Zcml
 from zmount.topology.logs import Log
@@ -44,6 +45,7 @@ def topology_facts(topology: Topology) -> Facts:
         "sites": [site_facts(site) for site in topology.sites],
         "instances": [instance_facts(instance) for instance in topology.instances],
         "session": None if topology.session is None else session_facts(topology.session),
+        **schedules_facts(topology),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import PurePosixPath
 
+from zmount.render.crontab import crontab_text
 from zmount.render.generated import PRIVATE, PUBLIC, GeneratedFile, Reader, sign
 from zmount.render.logrotate import logrotate_conf_text
 from zmount.render.referrers import referrers_texts
@@ -12,12 +13,13 @@ from zmount.render.site_zcml import site_zcml
 from zmount.render.supervisor import supervisor_conf_text
 from zmount.render.systemd import secret_environment, units
 from zmount.render.text import Text
+from zmount.render.timers import timers
 from zmount.render.zdaemon_conf import zdaemon_conf_text
 from zmount.render.zeo_conf import zeo_conf_text
 from zmount.render.zope_conf import zope_conf_text
 from zmount.render.zope_ini import zope_ini_text
 from zmount.topology.hosts import Host
-from zmount.topology.managers import environment_file, supervisor_conf, unit_directory
+from zmount.topology.managers import crontab, environment_file, supervisor_conf, unit_directory
 from zmount.topology.options import Secret
 from zmount.topology.processes import Process, passphrase_file, processes
 from zmount.topology.topology import Topology
@@ -35,7 +37,22 @@ def generated_files(topology: Topology, host: Host) -> tuple[GeneratedFile, ...]
         made.extend(_process_files(topology, process))
     if there:
         made.extend(_host_files(topology, host))
+    made.extend(schedule_files(topology, host))
     return tuple(made)
+
+
+def schedule_files(topology: Topology, host: Host) -> Iterator[GeneratedFile]:
+    """Yield what begins the jobs of HOST, a crontab or systemd's timers."""
+    jobs = [each for each in topology.schedules if each.is_on(host)]
+    texts: list[tuple[PurePosixPath, Reader, Text]] = []
+    if jobs and topology.scheduler == "crontab":
+        texts.append((crontab(topology, host), "cron", crontab_text(topology, host)))
+    elif jobs:
+        directory = unit_directory(topology, host)
+        texts += [(directory / name, "systemd", unit) for name, unit in timers(topology, host)]
+    for path, reader, text in texts:
+        signed = sign(str(text), source=topology.file)
+        yield GeneratedFile(host=host.name, path=path, text=signed, reader=reader)
 
 
 def _host_files(topology: Topology, host: Host) -> Iterator[GeneratedFile]:

@@ -65,13 +65,13 @@ def _service(topology: Topology, process: Process) -> Text:
         if other.name in process.after
     ]
     kind = "ZEO server" if process.is_zeo else "Zope"
-    text.add("[Unit]", f"Description={kind} {_plain(process.name)}", f"PartOf={target(topology)}")
+    text.add("[Unit]", f"Description={kind} {plain(process.name)}", f"PartOf={target(topology)}")
     # Wants, not Requires: a Zope survives a restart of its ZEO server
     text.add(" ".join(("Wants=network-online.target", *servers)))
     text.add(" ".join(("After=network-online.target", *servers)))
     text.add(*_start_limit(process), "", "[Service]", "Type=exec")
-    text.add("ExecStart=" + " ".join(_word(word) for word in process.program))
-    text.add(f"WorkingDirectory={_plain(str(process.directory))}")
+    text.add("ExecStart=" + " ".join(unit_word(word) for word in process.program))
+    text.add(f"WorkingDirectory={plain(str(process.directory))}")
     if process.user:
         text.add(f"User={process.user}")
     text.add(f"UMask={process.runner.text('umask', '022')}")
@@ -79,7 +79,7 @@ def _service(topology: Topology, process: Process) -> Text:
     _environment(text, process)
     text.add(*_stopping(process))
     if "transcript" in process.runner:
-        text.add(f"StandardOutput=append:{_plain(str(process.transcript))}")
+        text.add(f"StandardOutput=append:{plain(str(process.transcript))}")
         text.add("StandardError=inherit")
     text.add("", *_hardening(topology, process))
     if process.autostart:
@@ -116,9 +116,11 @@ def _environment(text: Text, process: Process) -> None:
         if isinstance(values[-1], Secret):
             has_secret = True
         else:
-            text.add(f"Environment={_word(f'{name}={text.reveal(values[-1])}', is_command=False)}")
+            text.add(
+                f"Environment={unit_word(f'{name}={text.reveal(values[-1])}', is_command=False)}"
+            )
     if has_secret:
-        text.add(f"EnvironmentFile={_plain(str(environment_file(process)))}")
+        text.add(f"EnvironmentFile={plain(str(environment_file(process)))}")
 
 
 def secret_environment(process: Process) -> Text | None:
@@ -151,14 +153,14 @@ def _hardening(topology: Topology, process: Process) -> tuple[str, ...]:
         f"CapabilityBoundingSet={may_bind}",
         *((f"AmbientCapabilities={may_bind}",) if may_bind else ()),
         "# for more, systemctl edit " + unit_name(process),
-        *(f"ReadWritePaths={_word('-' + path, is_command=False)}" for path in places),
+        *(f"ReadWritePaths={unit_word('-' + path, is_command=False)}" for path in places),
     )
 
 
 def _target(topology: Topology, there: tuple[Process, ...]) -> Text:
     text = Text()
     started = " ".join(unit_name(process) for process in there if process.autostart)
-    text.add("[Unit]", f"Description=zmount deployment of {_plain(topology.file)}")
+    text.add("[Unit]", f"Description=zmount deployment of {plain(topology.file)}")
     if started:
         text.add(f"Wants={started}")
     text.add("", "[Install]", f"WantedBy={_boot_target(there)}")
@@ -174,8 +176,8 @@ def _zdaemon_at_boot(topology: Topology, host: Host, there: tuple[Process, ...])
         "Type=oneshot",
         "RemainAfterExit=yes",
         # "-": where one process cannot start, systemd would end those that did
-        "ExecStart=-" + " ".join(_word(word) for word in (*zmount, "start")),
-        "ExecStop=" + " ".join(_word(word) for word in (*zmount, "stop")),
+        "ExecStart=-" + " ".join(unit_word(word) for word in (*zmount, "start")),
+        "ExecStop=" + " ".join(unit_word(word) for word in (*zmount, "stop")),
         "TimeoutStartSec=infinity",
         f"TimeoutStopSec={timeout + 30}",
     )
@@ -190,8 +192,8 @@ def _supervisor_at_boot(topology: Topology, host: Host, there: tuple[Process, ..
         topology,
         there,
         "Type=exec",
-        "ExecStart=" + " ".join(_word(word) for word in supervisord),
-        "ExecReload=" + " ".join(_word(word) for word in update),
+        "ExecStart=" + " ".join(unit_word(word) for word in supervisord),
+        "ExecReload=" + " ".join(unit_word(word) for word in update),
         "KillMode=mixed",
         "Restart=on-failure",
         f"TimeoutStopSec={timeout + 30}",
@@ -202,7 +204,7 @@ def _boot_service(topology: Topology, there: tuple[Process, ...], *service: str)
     text = Text()
     text.add(
         "[Unit]",
-        f"Description=zmount deployment of {_plain(topology.file)}",
+        f"Description=zmount deployment of {plain(topology.file)}",
         "Wants=network-online.target",
         "After=network-online.target",
         "",
@@ -220,13 +222,14 @@ def _boot_target(there: tuple[Process, ...]) -> str:
     return "multi-user.target" if any(process.user for process in there) else "default.target"
 
 
-def _plain(text: str) -> str:
+def plain(text: str) -> str:
+    """Return TEXT as it stands in a unit file, where % begins a specifier."""
     return text.replace("%", "%%")
 
 
-def _word(text: str, *, is_command: bool = True) -> str:
+def unit_word(text: str, *, is_command: bool = True) -> str:
     """Return TEXT as one word of a unit file's value."""
-    text = _plain(text).replace("\\", "\\\\").replace('"', '\\"')
+    text = plain(text).replace("\\", "\\\\").replace('"', '\\"')
     if is_command:
         text = text.replace("$", "$$")
     return f'"{text}"' if any(mark in text for mark in " \t'\"\\;") else text

@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 
 from zmount.topology.hosts import Host
 from zmount.topology.processes import Process
+from zmount.topology.schedules import Schedule
 from zmount.topology.topology import Topology
 
 
@@ -24,16 +25,28 @@ def boot_service(topology: Topology) -> str:
     return f"{topology.unit_prefix}.service"
 
 
+def job_unit(topology: Topology, schedule: Schedule) -> str:
+    """Return what systemd calls SCHEDULE, without .timer and .service."""
+    return f"{topology.unit_prefix}-schedule-{schedule.name}"
+
+
+def crontab(topology: Topology, host: Host) -> PurePosixPath:
+    """Return where HOST's crontab of schedules is generated."""
+    return _on(host, topology, topology.crontab) if topology.crontab else host.etc / "crontab"
+
+
 def unit_directory(topology: Topology, host: Host) -> PurePosixPath:
     """Return where HOST's systemd units are generated."""
     said = topology.unit_directory
-    if said is None:
-        return host.etc / "systemd"
+    return host.etc / "systemd" if said is None else _on(host, topology, said)
+
+
+def _on(host: Host, topology: Topology, path: PurePosixPath) -> PurePosixPath:
+    """Return PATH, said for the first host, as it is on HOST."""
     try:
-        # said for the first host
-        return host.directory / said.relative_to(topology.hosts[0].directory)
+        return host.directory / path.relative_to(topology.hosts[0].directory)
     except ValueError:
-        return said
+        return path
 
 
 def supervisor_conf(host: Host) -> PurePosixPath:
