@@ -87,7 +87,7 @@ class Load:
         }
 
     def lost(self, server: str, count: dict[str, int]) -> list[str]:
-        """Return the lines of SERVER, of COUNT written by each thread, that are not once in a file."""
+        """Return the lines of SERVER, COUNT for each thread, that are not once in its files."""
         found: Counter[str] = Counter()
         for name in (LOGS[server], OUTPUTS[server]):
             path = self.deployment.directory / name

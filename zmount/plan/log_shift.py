@@ -49,25 +49,25 @@ def shift(live: str, old: Iterable[OldLog], keep: int) -> Shift:
     drops nothing early; of two files of one number the older moves on.
     """
     drops: list[str] = []
-    renames: list[tuple[str, str]] = []
+    moves: list[tuple[OldLog, int]] = []
     for at, each in enumerate(sorted(old, key=lambda one: (one.number, -one.modified_ns))):
         number = at + 2
-        name = f"{live}.{number}{'.gz' if each.is_compressed else ''}"
         if number > keep:
             drops.append(each.name)
-        elif name != each.name:
-            renames.append((each.name, name))
-    return Shift(drops=tuple(drops), renames=tuple(_in_order(renames)))
+        elif number != each.number:
+            moves.append((each, number))
+    renames = [
+        (each.name, f"{live}.{number}{'.gz' if each.is_compressed else ''}")
+        for each, number in _in_order(moves)
+    ]
+    return Shift(drops=tuple(drops), renames=tuple(renames))
 
 
-def _in_order(renames: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """Return RENAMES so that none meets a name that is still taken."""
-    waiting, ordered = list(renames), []
-    while waiting:
-        taken = {old for old, _ in waiting}
-        free = [each for each in waiting if each[1] not in taken]
-        if not free:  # cannot be: numbers only move apart or together, never in a ring
-            raise AssertionError(waiting)
-        ordered += free
-        waiting = [each for each in waiting if each[1] in taken]
-    return ordered
+def _in_order(moves: list[tuple[OldLog, int]]) -> list[tuple[OldLog, int]]:
+    """Return MOVES so that none meets another, and the files' order is right after each.
+
+    Wherever a crash stops them, the next run finds that order.
+    """
+    up = [move for move in moves if move[1] > move[0].number]
+    down = [move for move in moves if move[1] < move[0].number]
+    return up[::-1] + down
