@@ -61,4 +61,4 @@ def test_one_is_said_as_one() -> None:
     said = lines(busy(1, SEARCH), waiting=1)
 
     assert said[0].endswith("1 of 4 threads does not come back")
-    assert said[1] == "  one request waited for a thread in the last minute"
+    assert said[1] == "  1 request waited for a thread in the last minute"

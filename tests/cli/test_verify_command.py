@@ -229,7 +229,7 @@ def test_references_into_another_storage_are_looked_up(
         text=True,
     )
     assert alone.returncode == 0
-    assert "not looked up: 1 objects of the database more" in alone.stdout
+    assert "not looked up: 1 object of the database more" in alone.stdout
 
 
 def test_any_data_file_with_the_blobs_beside_it(tmp_path: Path) -> None:
@@ -252,7 +252,7 @@ def test_any_data_file_with_the_blobs_beside_it(tmp_path: Path) -> None:
     elsewhere = verify("--file", "Data.fs", "--blobs", "elsewhere")
 
     assert beside.returncode == 0
-    assert "Data.fs: sound; 2 objects, 3 records, 1 blobs" in beside.stdout
+    assert "Data.fs: sound; 2 objects, 3 records, 1 blob" in beside.stdout
     assert (missing.returncode, elsewhere.returncode) == (14, 14)
     assert missing.stdout.count(" [blob]") == elsewhere.stdout.count(" [blob]") == 2
     assert (unseen.returncode, "blobs" in unseen.stdout) == (0, False)

@@ -79,7 +79,7 @@ def test_threads_that_go_on_are_told_and_ended_where_that_is_said(zopes: Deploym
         at_once = ask(zopes.port, f"{OFFLINE}/page").status
         ended = take_offline(zopes, "--restart")
 
-    assert "pub: 1 of its threads still work on it; zmount spin pub" in told
+    assert "pub: 1 of its threads still works on it; zmount spin pub" in told
     assert at_once == 503
     assert "pub was restarted" in ended
 

@@ -10,6 +10,7 @@ import click
 
 from zmount.cli.app import App
 from zmount.cli.completing import storage_names
+from zmount.sizes import counted
 
 if TYPE_CHECKING:
     from zmount.operations.clone import StorageCloned
@@ -46,7 +47,7 @@ def _lines(made: StorageCloned) -> Iterator[str]:
 
     clone = made.clone
     yield (
-        f"{made.storage.name}: {clone.objects:,} objects, {decimal(clone.size_bytes)} "
+        f"{made.storage.name}: {counted(clone.objects, 'object')}, {decimal(clone.size_bytes)} "
         f"{clone.how} to {clone.data_fs} in {clone.seconds:.1f} s"
     )
     if clone.blob_dir is not None:

@@ -9,6 +9,7 @@ import click
 
 from zmount.cli.app import App
 from zmount.cli.completing import process_names
+from zmount.sizes import counted
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -92,12 +93,10 @@ def _summary(each: InstanceMounts) -> str:
     others = sum(1 for mount in each.mounts if mount.problems) - broken
     if not mounts and others:
         return "its root cannot be read, so that nothing is known of its mounts"
-    said = [f"{broken} of {len(mounts)} mounts not right"] if broken else []
+    said = [f"{broken} of {counted(len(mounts), 'mount')} not right"] if broken else []
     said += [f"{offline} off-line"] if offline else []
     said += [f"{others} other {'thing' if others == 1 else 'things'} to see to"] if others else []
-    return (
-        ", ".join(said) or f"{len(mounts)} {'mount' if len(mounts) == 1 else 'mounts'}, all right"
-    )
+    return ", ".join(said) or f"{counted(len(mounts), 'mount')}, all right"
 
 
 def _lines(rows: list[Row]) -> Iterator[Text]:

@@ -9,6 +9,7 @@ import click
 
 from zmount.cli.app import App
 from zmount.cli.completing import process_names
+from zmount.sizes import counted
 
 if TYPE_CHECKING:
     from zmount.operations.spinning import BusyThread, ProcessLook
@@ -60,8 +61,7 @@ def told(look: ProcessLook) -> Iterator[str]:
         said = f"{len(look.threads)} of {look.known_threads} threads {do} not come back"
     yield f"{look.process}: pid {look.pid} {answers} ({look.detail}), {said}"
     if look.waiting:
-        requests = "one request" if look.waiting == 1 else f"{look.waiting} requests"
-        yield f"  {requests} waited for a thread in the last minute"
+        yield f"  {counted(look.waiting, 'request')} waited for a thread in the last minute"
     for alike in look.threads_alike:
         yield from _threads(look, alike)
     for note in look.notes:

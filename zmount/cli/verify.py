@@ -10,6 +10,7 @@ import click
 
 from zmount.cli.app import App
 from zmount.cli.completing import storage_names
+from zmount.sizes import counted
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -108,7 +109,8 @@ def _block(one: Verified) -> Text:
         if number > MOST_SHOWN:
             text.append(f"\n    and {number - MOST_SHOWN:,} more [{kind}]")
     for name, number in found.unchecked:
-        text.append(f"\n    not looked up: {number:,} objects of the database {name}")
+        objects = counted(number, "object")
+        text.append(f"\n    not looked up: {objects} of the database {name}")
     for hint in one.hints:
         text.append(f"\n    try: {hint}")
     return text
@@ -117,7 +119,7 @@ def _block(one: Verified) -> Text:
 def _facts(found: Verification) -> str:
     from rich.filesize import decimal
 
-    facts = [f"{found.objects:,} objects", f"{found.records:,} records"]
+    facts = [counted(found.objects, "object"), counted(found.records, "record")]
     if found.blobs is not None:
-        facts.append(f"{found.blobs:,} blobs")
+        facts.append(counted(found.blobs, "blob"))
     return f"{', '.join(facts)}, {decimal(found.end)} in {found.seconds:.1f} s"

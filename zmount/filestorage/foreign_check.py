@@ -14,6 +14,7 @@ from zmount.filestorage.layered_holders import put_over
 from zmount.filestorage.layers import Layers, must_be_base
 from zmount.filestorage.objects import Table, scan
 from zmount.filestorage.source import Source, committed_end, last_end, open_source
+from zmount.sizes import counted
 
 Other = Path | Layers
 Reference = tuple[int, int, FileCheck]  # an oid, the position of a record, and whose
@@ -38,7 +39,8 @@ def check_foreign(
             table = table_of(others[name])
         except StorageUnreadable as why:
             *_, (_, _, last) = references
-            last.findings.warning("foreign", f"{len(references)} references to {name}: {why}")
+            number = counted(len(references), "reference")
+            last.findings.warning("foreign", f"{number} to {name}: {why}")
             continue
         for oid, position, check in references:
             if is_missing(table, oid):

@@ -178,10 +178,12 @@ def _still_at_it(
         count = _threads_at(seen.process, seen.pid, look)
         if count and wish.restarts:
             restart(local, (seen.process,), voices)
-            notes.append(f"{seen.process.name} was restarted: {count} of its threads were at it")
+            were = "was" if count == 1 else "were"
+            notes.append(f"{seen.process.name} was restarted: {count} of its threads {were} at it")
         elif count:
+            work = "works" if count == 1 else "work"
             notes.append(
-                f"{seen.process.name}: {count} of its threads still work on it; zmount spin "
+                f"{seen.process.name}: {count} of its threads still {work} on it; zmount spin "
                 f"{seen.process.name} shows at what, zmount restart {seen.process.name} ends it"
             )
     return tuple(notes)

@@ -22,6 +22,7 @@ from zmount.render.svg_boxes import (
     sans_width,
 )
 from zmount.render.svg_layout import layout
+from zmount.sizes import counted
 from zmount.topology.topology import Topology
 
 LIGHT = {
@@ -56,8 +57,12 @@ def svg(topology: Topology) -> str:
     made = layout(topology)
     picture = drawsvg.Drawing(round(made.width), round(made.height), role="img")
     picture.append_css(css())
-    counts = f"{len(topology.instances)} instances, {len(topology.storages)} storages"
-    picture.append_title(f"Zope deployment: {counts}, {len(made.wires)} mounts")
+    counts = (
+        counted(len(topology.instances), "instance"),
+        counted(len(topology.storages), "storage"),
+        counted(len(made.wires), "mount"),
+    )
+    picture.append_title(f"Zope deployment: {', '.join(counts)}")
     picture.append(_rectangle(0, 0, made.width, made.height, "page"))
     if made.has_frames:
         for frame in made.left + made.right:

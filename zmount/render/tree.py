@@ -102,7 +102,7 @@ def _summary(topology: Topology) -> Iterator[Text]:
         container = str(PurePosixPath(session.path) / session.container)
         yield Text(
             f"sessions in {container} of {session.storage.name}, "
-            f"ended by {session.timeout_minutes} minutes of silence"
+            f"ended by {_count(session.timeout_minutes, 'minute')} of silence"
         )
 
 
