@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from rich.console import Group, RenderableType
 
 from zmount.effects.history import Entry
-from zmount.errors import UnknownName
+from zmount.effects.stage_files import is_swapped
+from zmount.errors import StorageUnreadable, UnknownName
 from zmount.operations.offline_facts import known_offline, offline_facts, offline_lines
 from zmount.operations.recorded import last_ended
 from zmount.operations.stage_facts import stage_facts, stage_text
@@ -29,8 +30,11 @@ from zmount.render.facts import (
 from zmount.render.tree import detail, tree
 from zmount.tids import moment
 from zmount.topology.part import part_of
+from zmount.topology.storages import Storage
 from zmount.topology.topology import Topology, nearest
 
+# as server/overlay.py does it, whatever pack-gc and pack-keep-old say
+OF_CHANGES = "of what was changed since the swap; garbage stays there, and no Data.fs.old"
 KINDS = {
     "hosts": "host",
     "zeo_servers": "ZEO server",
@@ -126,11 +130,23 @@ def _storages(topology: Topology, name: str) -> list[Facts]:
     return [
         {
             **facts,
+            "pack": _pack(storage, facts["pack"]),
             "last_pack": _last_pack(last_ended(topology.file, "pack", name)),
             "shows": stage_facts(storage),
         }
         for storage, facts in zip(storages, storages_facts(storages, topology), strict=True)
     ]
+
+
+def _pack(storage: Storage, policy: Facts) -> Facts:
+    """Return what a pack of STORAGE does: its POLICY, but for a stage that was swapped."""
+    try:
+        is_of_changes = is_swapped(storage)
+    except StorageUnreadable:
+        return policy  # why, "shows" says
+    if not is_of_changes:
+        return policy
+    return {**policy, "gc": False, "keep_old": False, "note": OF_CHANGES}
 
 
 def _last_pack(entry: Entry | None) -> Facts | None:
