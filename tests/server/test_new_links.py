@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -17,7 +18,10 @@ from test_stage_crash import stage, write_pub
 from zmount.server import blob_pool, new_links
 from zmount.server.stage import StageStorage
 
-MISSED = 7  # exit status
+MISSED, MANY = 7, 8  # exit statuses: not on the disk at the switch, too much at a time before it
+BATCH = 20  # so few directories are flushed at a time here
+BLOBS = 40
+ON_THE_WAY = 12  # names of one blob: its own, those of its directories
 
 
 class Disk:
@@ -30,6 +34,7 @@ class Disk:
         self.generations = str(generations)
         self.unflushed: dict[int, str] = {}
         self.links = 0
+        self.most = 0
         self.at_switch: list[dict[int, str]] = []
         self._fsync, self._sync_all = os.fsync, new_links.sync_file_system
         os.fsync, new_links.sync_file_system = self.fsync, self.sync_all  # type: ignore[assignment]
@@ -48,6 +53,7 @@ class Disk:
         parent = Path(path).parent
         if parent.exists():  # else it fails
             self.unflushed[parent.stat().st_ino] = f"{event} {path}"
+            self.most = max(self.most, len(self.unflushed))
 
     def fsync(self, descriptor: int) -> None:
         self._fsync(descriptor)
@@ -58,12 +64,23 @@ class Disk:
         self.unflushed.clear()
 
 
-def _never(self: object) -> None:
+def never(self: object) -> None:
     """A flush that is forgotten."""
 
 
-def watched_swap(stages: Stages, flush: Any, **more: Any) -> int:
-    """Swap in a process of its own; return FINISHED if the disk had all at the switch."""
+def only_at_the_end(self: Any, *arguments: Path) -> None:
+    """Note a directory, and do not flush it with some others."""
+    path, top = arguments
+    while path != top.parent:
+        self._directories.add(path)
+        path = path.parent
+
+
+def watched_swap(stages: Stages, **broken: Any) -> int:
+    """Swap in a process of its own; return FINISHED if the disk had all at the switch.
+
+    :param broken: methods of NewNames
+    """
 
     def here(module: str, function: str, *arguments: str, give_way: Any = None) -> int:
         count: int = getattr(importlib.import_module(module), function)(*arguments)
@@ -71,10 +88,9 @@ def watched_swap(stages: Stages, flush: Any, **more: Any) -> int:
 
     def swap() -> None:
         blob_pool.in_child = here  # type: ignore[assignment]  # or it could not be watched
-        if flush is not None:
-            new_links.NewLinks.flush = flush  # type: ignore[method-assign]
-            blob_pool.flush_tree = flush  # type: ignore[assignment]
-        storage = StageStorage(stages.settings(**more))
+        for name, method in broken.items():
+            setattr(new_links.NewNames, name, method)
+        storage = StageStorage(stages.settings())
         disk = Disk(storage.generations.path)
         storage.swap()
         storage.close()
@@ -83,6 +99,9 @@ def watched_swap(stages: Stages, flush: Any, **more: Any) -> int:
         if missing:
             print(missing)  # noqa: T201
             os._exit(MISSED)
+        if disk.most > BATCH + ON_THE_WAY:
+            print(disk.most)  # noqa: T201
+            os._exit(MANY)
 
     return run_in_child(swap)
 
@@ -105,19 +124,57 @@ def after_another_history(stages: Stages) -> None:
         assert storage.broken
 
 
+@pytest.fixture
+def filled(stages: Stages, monkeypatch: pytest.MonkeyPatch) -> Stages:
+    """Production with so many blobs that they are flushed in several parts."""
+    monkeypatch.setattr(new_links, "BATCH", BATCH)
+    stages.fill(blobs=dict.fromkeys(("one", *map(str, range(BLOBS - 1))), b"pub"))
+    return stages
+
+
 @pytest.mark.parametrize("prepare", [first, second, after_another_history])
-@pytest.mark.parametrize("many", [0, 10**6])
-def test_new_links_are_on_the_disk_before_the_switch(
-    prepare: Callable[[Stages], None], many: int, stages: Stages, monkeypatch: pytest.MonkeyPatch
+def test_new_links_are_on_the_disk_before_the_switch_and_go_there_a_few_at_a_time(
+    prepare: Callable[[Stages], None], filled: Stages
 ):
-    monkeypatch.setattr(new_links, "MANY", many)
-    stages.fill()
-    prepare(stages)
-    assert watched_swap(stages, None) == FINISHED
+    prepare(filled)
+    assert watched_swap(filled) == FINISHED
 
 
 @pytest.mark.parametrize("prepare", [first, second, after_another_history])
-def test_a_flush_that_is_forgotten_would_be_seen(prepare: Callable[[Stages], None], stages: Stages):
-    stages.fill()
-    prepare(stages)
-    assert watched_swap(stages, _never) == MISSED
+def test_a_flush_that_is_forgotten_would_be_seen(prepare: Callable[[Stages], None], filled: Stages):
+    prepare(filled)
+    assert watched_swap(filled, flush=never) == MISSED
+
+
+def test_a_flush_of_all_at_the_end_would_be_seen(filled: Stages):
+    assert watched_swap(filled, note=only_at_the_end) == MANY
+
+
+def test_blobs_that_cannot_be_linked_are_copied_and_flushed(
+    filled: Stages, monkeypatch: pytest.MonkeyPatch
+):
+    """The system forbids links to the files of another user: fs.protected_hardlinks."""
+    blobs, pool = filled.directory / "pub" / "blobs", filled.directory / "pool"
+    flushed = []
+
+    def forbidden(source: str, target: str) -> None:
+        raise PermissionError(errno.EPERM, os.strerror(errno.EPERM))
+
+    monkeypatch.setattr(os, "link", forbidden)
+    monkeypatch.setattr(
+        new_links, "sync_file_system", lambda _: flushed.append(len([*pool.rglob("*.blob")]))
+    )
+    assert new_links.link_all(blobs, pool) == BLOBS
+    assert flushed == [BLOBS]
+
+
+def test_the_mark_of_the_layout_is_flushed(filled: Stages, monkeypatch: pytest.MonkeyPatch):
+    pool, flushed, fsync = filled.directory / "pool", set(), os.fsync
+
+    def noted(descriptor: int) -> None:
+        fsync(descriptor)
+        flushed.add(os.fstat(descriptor).st_ino)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    assert new_links.link_all(filled.directory / "pub" / "blobs", pool) == BLOBS
+    assert (pool / ".layout").stat().st_ino in flushed

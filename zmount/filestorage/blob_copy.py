@@ -28,7 +28,10 @@ NO_LINK = {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.EOPNOTSUPP, errno.EACCE
 
 @dataclass(slots=True)
 class BlobCopy:
-    """What is done: blobs linked and copied, and the bytes of those copied."""
+    """What is done: blobs linked and copied, and the bytes of those copied.
+
+    ``directory`` is the one, relative, that was made last, with all that is in it.
+    """
 
     source: Path
     target: Path
@@ -36,6 +39,7 @@ class BlobCopy:
     linked: int = 0
     copied: int = 0
     copied_bytes: int = 0
+    directory: str = ""
 
     def run(self) -> Iterator[int]:
         """Link or copy the blobs; yield how many are done, now and then.
@@ -52,6 +56,7 @@ class BlobCopy:
                     if os.path.lexists(source):
                         raise
                     # a pack removes it: one of before this clone began, or the caller will see
+            self.directory = directory
             yield self.linked + self.copied
 
     def bytes_to_copy(self) -> int:

@@ -18,7 +18,6 @@ from pathlib import Path
 from ZODB.blob import FilesystemHelper, is_blob_record
 from ZODB.utils import p64
 
-from zmount.filestorage.blob_copy import BlobCopy
 from zmount.filestorage.cores import chosen
 from zmount.filestorage.format import FIRST, MAX_TID, new_cursor, words
 from zmount.filestorage.references import References
@@ -33,7 +32,7 @@ from zmount.filestorage.source import (
 from zmount.server.freezing import Moment, SwapRefused
 from zmount.server.generation import NEW, Generation
 from zmount.server.generations import Generations
-from zmount.server.new_links import NewLinks, flush_tree, make_blob_directory
+from zmount.server.new_links import NewLinks, link_all, make_blob_directory
 from zmount.server.slow_work import ChildFailed, in_child, paced
 
 
@@ -150,11 +149,7 @@ def _in_child(task: str, *arguments: str) -> int:
 
 def link(blob_dir: str, pool: str) -> int:
     """Link all blobs in BLOB_DIR into POOL, which is not there yet; return how many."""
-    copy = BlobCopy(Path(blob_dir), Path(pool), MAX_TID)
-    for _ in paced(copy.run()):
-        pass
-    flush_tree(Path(pool))
-    return copy.linked + copy.copied
+    return link_all(Path(blob_dir), Path(pool))
 
 
 def link_missing(blob_dir: str, pool: str, until: str) -> int:
