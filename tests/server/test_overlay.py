@@ -329,6 +329,24 @@ def test_a_base_that_is_another_file_is_refused(grown: tuple[Overlay, FileStorag
             FrozenFile(Path(storage.base._file_name), *wrong, None)
 
 
+@pytest.mark.parametrize("has_index", [True, False])
+def test_a_base_with_junk_behind_its_last_transaction_is_refused(
+    grown: tuple[Overlay, FileStorage], tmp_path: Path, has_index: bool
+):
+    storage, _ = grown
+    tid, end = storage.base._frozen
+    path = tmp_path / "junk.fs"
+    path.write_bytes(Path(storage.base._file_name).read_bytes()[:end] + b"\xff" * 100)
+    if has_index:
+        storage.base._index.save(end, f"{path}.index")
+    before = len(list(Path("/proc/self/fd").iterdir()))
+
+    with pytest.raises(NotFrozen, match="no transaction begins where one should"):
+        FrozenFile(path, tid, end, None)
+
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
 # (g) conflicts
 
 

@@ -25,17 +25,24 @@ class NotFrozen(Exception):
 class FrozenFile(FileStorage):  # type: ignore[misc]
     """The data file at ``path`` up to the transaction TID, which ends at END.
 
-    :raises NotFrozen: no transaction TID ends there
+    :raises NotFrozen: no transaction TID ends there, or what follows can be none
     """
+
+    _file: Any = None
 
     def __init__(self, path: Path, tid: bytes, end: int, blob_dir: Path | None) -> None:
         self._frozen = (tid, end)
-        super().__init__(
-            str(path),
-            read_only=True,
-            stop=p64(u64(tid) + 1),
-            blob_dir=None if blob_dir is None else str(blob_dir),
-        )
+        try:
+            super().__init__(
+                str(path),
+                read_only=True,
+                stop=p64(u64(tid) + 1),
+                blob_dir=None if blob_dir is None else str(blob_dir),
+            )
+        except UnicodeDecodeError as why:  # of the status of a transaction
+            if self._file is not None:
+                self._file.close()
+            raise NotFrozen(f"{path}: no transaction begins where one should: {why}") from None
         if self._pos != end or self._tid_before(end) != tid:
             self.close()
             raise NotFrozen(f"{path}: transaction {tid.hex()} does not end at byte {end}")
