@@ -171,6 +171,16 @@ class HistoryUnreadable(ZMountError):
     exit_code = 26
 
 
+class JobFailed(ZMountError):
+    """A scheduled job did not begin, or was ended; else its exit status is that of what it did."""
+
+    exit_code = 27
+
+
+class JobRefused(JobFailed):
+    """A scheduled job may not begin now."""
+
+
 class LogsUnreadable(ZMountError):
     """A log file cannot be read; all others were."""
 

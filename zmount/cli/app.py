@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -40,6 +41,7 @@ COMMANDS = {
     "restart": "Stop and start again.",
     "status": "Show what runs, where, since when and how large.",
     "health": "Check everything, for people, cron, Nagios and Prometheus.",
+    "logs": "Show the logs of all processes in one stream.",
     "rotate-logs": "Rotate logs without logrotate; no line is lost.",
     "remount": "Repair mount points that are gone, covered or forgotten.",
     "attic": "Show what remount moved aside; put it back, or drop it.",
@@ -56,6 +58,8 @@ COMMANDS = {
     "sessions": "Show where sessions are kept; prove that they outlive restarts.",
     "sandbox": "Give developers sandboxes, list them, or take one away.",
     "push": "Copy an object between sandboxes, staging and production.",
+    "schedule": "Show what runs when, when it ran last, and what was missed.",
+    "run": "Do a scheduled job now, as cron and timers do.",
     "demo": "Bring up the design document's deployment in a directory.",
     "completion": "Print the shell's completion script.",
 }
@@ -122,8 +126,7 @@ class App:
 
         :raises ZMountError: what standard output is written to does not take it
         """
-        self.has_shown = True
-        try:
+        with self._writing():
             if self.as_json:
                 import json
 
@@ -132,6 +135,20 @@ class App:
                 click.echo(text)
             else:
                 self.console.print(text, soft_wrap=None if wraps else True)
+
+    def stream(self, text: str) -> None:
+        """Print TEXT, the next part of a result that may have no end.
+
+        :raises ZMountError: what standard output is written to does not take it
+        """
+        with self._writing():
+            click.echo(text, nl=False)
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        self.has_shown = True
+        try:
+            yield
         except BrokenPipeError:
             raise
         except OSError as why:

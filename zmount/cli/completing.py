@@ -32,6 +32,12 @@ def site_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> l
     return _beginning(incomplete, [] if topology is None else [s.name for s in topology.sites])
 
 
+def schedule_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the schedules whose names begin with INCOMPLETE."""
+    topology = _topology(ctx)
+    return _beginning(incomplete, [] if topology is None else [s.name for s in topology.schedules])
+
+
 def all_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Return everything that has a name in the topology and begins with INCOMPLETE."""
     topology = _topology(ctx)

@@ -23,6 +23,11 @@ def now() -> float:
     return time.time()
 
 
+def booted_at() -> float:
+    """Return when this machine started, in seconds since the epoch."""
+    return time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
 def ticks(timeout_s: float) -> Iterator[float]:
     """Yield the seconds that went by, soon and often at first, until TIMEOUT_S is over."""
     watch = Stopwatch()

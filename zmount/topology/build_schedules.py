@@ -126,7 +126,7 @@ def _hosts(said: Said, section: Any, job: Job, about: tuple[Named, ...]) -> tupl
     if section.host:
         place: Place = section.place.of("host")
         return tuple(dict.fromkeys(host_named(said, name, place) for name in section.host))
-    if job in ("command", "health") or not about:
+    if not about:
         return (next(iter(said.hosts.values())),)
     names = {host for named in about for host in named.hosts}
     return tuple(host for host in said.hosts.values() if host.name in names)

@@ -18,9 +18,9 @@ from zmount.topology.windows import DAY
 OPTIONS: Mapping[Job, frozenset[str]] = {
     "pack": frozenset(("--days", "--no-gc")),
     "verify": frozenset(),
-    "health": frozenset(("--only", "--except")),
+    "health": frozenset(("--only", "--except", "--write", "--prometheus-file")),
     "restart": frozenset(),
-    "rotate-logs": frozenset(),
+    "rotate-logs": frozenset(("--keep", "--size", "--no-compress")),
     "swap-stage": frozenset(("--drop-changes", "--mode")),
     "start": frozenset(),
 }
