@@ -1,0 +1,187 @@
+"""Show the logs of a host's processes as one stream, in the order of time.
+
+1. which logs does the topology say, and in which formats are they written?
+2. of each: the last entries, or those since a moment; rotated files where it reaches back.
+3. merge them by their times; what has none stays beside its neighbours.
+4. follow: look at all of them again and again, through rotation.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from heapq import merge
+from itertools import islice
+from pathlib import Path
+
+from zmount.effects.clock import now, pause
+from zmount.effects.log_entries import LogEntry, RawEntry
+from zmount.effects.log_following import Follower
+from zmount.effects.log_format import LogFormat, log_format
+from zmount.effects.log_reading import (
+    MOST_FROM_THE_END,
+    Source,
+    entries_since,
+    last_entries,
+    open_sources,
+    timed,
+    whole_lines,
+)
+from zmount.operations.process_names import named_processes
+from zmount.render.log_files import LogFile, log_files
+from zmount.topology.hosts import Host
+from zmount.topology.topology import Topology
+
+Complain = Callable[[str], None]
+LOOK_EVERY_S = 0.25
+_BATCH = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogWish:
+    """Which entries are asked for.
+
+    ``since``: seconds since the epoch. ``last``: so many at most, the newest of all; None:
+    no limit, which needs ``since``. ``only_errors``: of level ERROR and above, or with a
+    traceback. ``with_access``: logs of requests, too.
+    """
+
+    names: tuple[str, ...] = ()
+    since: float | None = None
+    last: int | None = 50
+    only_errors: bool = False
+    with_access: bool = False
+    is_following: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Log:
+    """A log, how it is written, and its files, the oldest first; ``now`` is what it is now."""
+
+    file: LogFile
+    format_: LogFormat
+    sources: tuple[Source, ...]
+    now: Source | None
+
+
+def logs(
+    topology: Topology, host: Host, wish: LogWish, complain: Complain, note: Complain
+) -> Iterator[tuple[LogEntry, ...]]:
+    """Yield the entries of HOST's logs that WISH asks for, some at a time, in their order.
+
+    Following, it does not end, and yields an empty tuple where nothing has come. COMPLAIN
+    is told of each file that cannot be read, once; NOTE of what was not looked at.
+
+    :raises UnknownName: there is no such process on HOST
+    """
+    complain = _once(complain)
+    opened = [_open(file, wish, complain) for file in _chosen(topology, host, wish)]
+    if wish.since is not None:
+        found = _limited(_since(opened, wish, complain), wish)
+    else:
+        found = iter(_last(opened, wish, complain, note))
+    while batch := tuple(islice(found, _BATCH)):
+        yield batch
+    followers = [Follower(log.file, log.format_, log.now) for log in opened]
+    while wish.is_following:
+        looks = [each.look(now(), complain) for each in followers]
+        come = merge(*looks, key=_time)
+        yield tuple(entry for entry in come if entry.is_error or not wish.only_errors)
+        pause(LOOK_EVERY_S)
+
+
+def log_names(topology: Topology, host: Host, wish: LogWish) -> tuple[str, ...]:
+    """Return the names under which entries of HOST's logs are told.
+
+    :raises UnknownName: there is no such process on HOST
+    """
+    return tuple(file.name for file in _chosen(topology, host, wish))
+
+
+def _open(file: LogFile, wish: LogWish, complain: Complain) -> _Log:
+    sources = open_sources(file.path, wish.since, complain)
+    current = sources[-1] if sources and sources[-1].path == Path(file.path) else None
+    if current is not None and wish.is_following:
+        # a line that is being written is the follower's
+        current = replace(current, size=whole_lines(current))
+        sources[-1] = current
+    return _Log(
+        file=file,
+        format_=log_format(file.format_, file.date_format, is_output=file.kind == "output"),
+        sources=tuple(sources),
+        now=current,
+    )
+
+
+def _since(opened: list[_Log], wish: LogWish, complain: Complain) -> Iterator[LogEntry]:
+    """Yield what the logs OPENED hold since the moment that is asked for."""
+    return merge(*(_log_since(log, wish, complain) for log in opened), key=_time)
+
+
+def _log_since(log: _Log, wish: LogWish, complain: Complain) -> Iterator[LogEntry]:
+    since = wish.since or 0.0
+    for source in log.sources:
+        raws = entries_since(source, log.format_, since, complain)
+        for entry in timed(log.file.name, raws, source.modified):
+            if entry.time >= since and (entry.is_error or not wish.only_errors):
+                yield entry
+
+
+def _limited(entries: Iterator[LogEntry], wish: LogWish) -> Iterator[LogEntry]:
+    return entries if wish.last is None else iter(deque(entries, maxlen=wish.last))
+
+
+def _last(opened: list[_Log], wish: LogWish, complain: Complain, note: Complain) -> list[LogEntry]:
+    """Return the last entries of all logs OPENED together."""
+    count = 0 if wish.last is None else wish.last
+    each = [_log_last(log, count, wish, complain, note) for log in opened]
+    return list(merge(*each, key=_time))[-count:] if count else []
+
+
+def _log_last(
+    log: _Log, count: int, wish: LogWish, complain: Complain, note: Complain
+) -> list[LogEntry]:
+    """Return the last COUNT entries of LOG; the newest rotated file helps out a young one."""
+    found: list[LogEntry] = []
+    for source in reversed(log.sources):
+        if len(found) >= count:
+            break
+        raws = last_entries(source, log.format_, count - len(found), _wanted(wish), complain)
+        found = [*timed(log.file.name, raws, source.modified), *found]
+        if len(found) < count and source.size > MOST_FROM_THE_END:
+            size = f"{MOST_FROM_THE_END // 2**20} MB"
+            note(f"{source.path}: only its last {size} were looked at; --since looks further")
+            break
+    return found
+
+
+def _wanted(wish: LogWish) -> Callable[[RawEntry], bool]:
+    return (lambda raw: raw.is_error) if wish.only_errors else (lambda raw: True)
+
+
+def _time(entry: LogEntry) -> float:
+    return entry.time
+
+
+def _chosen(topology: Topology, host: Host, wish: LogWish) -> Iterator[LogFile]:
+    """Yield the logs that are asked for; one that several processes write only once."""
+    chosen = {each.name for each in named_processes(topology, host, wish.names)}
+    known: set[str] = set()
+    for file in log_files(topology, host):
+        name = file.process.name if file.process is not None else ""
+        is_meant = not wish.names or name in chosen
+        if is_meant and (file.kind != "access" or wish.with_access) and str(file.path) not in known:
+            known.add(str(file.path))
+            yield file
+
+
+def _once(complain: Complain) -> Complain:
+    said: set[str] = set()
+
+    def once(text: str) -> None:
+        if text not in said:
+            said.add(text)
+            complain(text)
+
+    return once
