@@ -64,6 +64,12 @@ class TwoHosts:
         """Unplug the cable at zope1: what zope2 sends gets no answer."""
         run("ip", "-n", self.namespaces["zope1"], "link", "set", "zope1", "down")
 
+    def share_the_password(self) -> None:
+        """Let zope2 have the password of the administrator that zope1 made up."""
+        etc = self.deployment.directory / "zope2/etc"
+        etc.mkdir(parents=True, exist_ok=True)
+        shutil.copy(self.deployment.directory / "zope1/etc/administrator", etc)
+
     def end(self) -> None:
         """End every process and remove the namespaces, and with them the cable."""
         self.deployment.end_all()
@@ -132,6 +138,7 @@ def test_two_hosts_show_the_same_objects(two_hosts: TwoHosts):
     for host in ("zope1", "zope2"):
         two_hosts.zmount(host, "apply")
         two_hosts.zmount(host, "start")
+        two_hosts.share_the_password()
     for host in ("zope1", "zope2"):
         assert json.loads(two_hosts.zmount(host, "status", "--json"))["is_well"]
 
@@ -141,6 +148,10 @@ def test_two_hosts_show_the_same_objects(two_hosts: TwoHosts):
     add = f"http://127.0.0.1:8081/pub/{SITE}/manage_addFolder"
     assert two_hosts.http("zope2", add, secret, "id=news") == "200"
     assert [two_hosts.http("zope1", page) for page in pages] == ["200", "200"]
+
+    for host, trials in (("zope1", 3), ("zope2", 2)):
+        said = two_hosts.zmount(host, "sessions", "--prove", "--yes")
+        assert f"the session outlived {trials} of {trials} trials, seen at pub-1, pub-2" in said
 
     for host in ("zope2", "zope1"):
         two_hosts.zmount(host, "stop")

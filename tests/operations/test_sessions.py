@@ -234,7 +234,7 @@ def test_sessions_elsewhere_are_a_problem_and_nothing_is_restarted(up: Deploymen
     finally:
         point_sessions(up, "/session/session_data")
 
-    assert (status.returncode, proof.returncode) == (23, 23)
+    assert (status.returncode, proof.returncode) == (23, 23), status.stderr + proof.stderr
     assert f"it keeps sessions in {MEMORY}, not in /session/session_data" in status.stdout
     assert pid(up, "pub-1") == before
 

@@ -5,14 +5,18 @@ there. Nothing is added to the root: the value lies in the session and goes with
 
 As ``zmount-agent`` (see ``views``) it takes a JSON object by POST, and answers with one::
 
-    {"do": "set", "value": TEXT}    -> {"pid": PID, "value": TEXT}
-    {"do": "get"}                   -> {"pid": PID, "value": TEXT, or null where it is gone}
-    {"do": "end"}                   -> {"pid": PID, "value": null}, and the session is over
+    {"do": "set", "value": TEXT}    -> {"value": TEXT, ...}
+    {"do": "get"}                   -> {"value": TEXT, or null where it is gone, ...}
+    {"do": "end"}                   -> {"value": null, ...}, and the session is over
+
+Each answer also has ``pid``, which another host's process may have, too, and ``run``, a word
+that only this process has.
 """
 
 from __future__ import annotations
 
 import os
+import secrets
 from typing import Any
 
 from Acquisition import aq_base, aq_inner
@@ -22,6 +26,7 @@ from zmount.agent.views import Agent, Answer
 
 KEY = "zmount.proof"
 MANAGER = "session_data_manager"
+RUN = secrets.token_hex(8)
 
 
 class Session(Agent):
@@ -55,4 +60,4 @@ class Session(Agent):
 
 
 def _told(value: Any) -> dict[str, Any]:
-    return {"pid": os.getpid(), "value": value}
+    return {"pid": os.getpid(), "run": RUN, "value": value}

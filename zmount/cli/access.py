@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,7 +13,8 @@ from zmount.cli.completing import process_names
 from zmount.cli.options import dry_run_option
 
 if TYPE_CHECKING:
-    from zmount.operations.access import Copied, Pair
+    from zmount.operations.access import Pair
+    from zmount.operations.access_copy import Copied
     from zmount.operations.access_plan import CopyPlan
 
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 @click.option(
     "--passwords", is_flag=True, help="Also users whose passwords only have another hash."
 )
+@click.option("--sandbox-users", is_flag=True, help="Also users who have nothing but a sandbox.")
 @click.option(
     "--remove-users", is_flag=True, help="With --copy-from: remove users that it does not have."
 )
@@ -33,8 +36,8 @@ def access(ctx: click.Context, /, instances: tuple[str, ...], **said: Any) -> No
 
     Without names, the development and the public instance: users, roles, local roles,
     permissions, owners, proxy roles and access rules of what lies in the roots
-    themselves, below no mount point. Sandboxes and the attic do not count. Only the kind
-    of a password's hash is shown.
+    themselves, below no mount point. Sandboxes, users who have nothing but one, and the
+    attic do not count. Only the kind of a password's hash is shown.
 
     With --copy-from, the other root gets the rules, users with their passwords. The plan
     is shown first and asked for; a script must say --yes.
@@ -55,7 +58,11 @@ def access(ctx: click.Context, /, instances: tuple[str, ...], **said: Any) -> No
     if not said["copy_from"] and (said["remove_users"] or said["yes"] or said["dry_run"]):
         raise click.UsageError("--remove-users, --yes and --dry-run go with --copy-from")
     app = ctx.ensure_object(App)
-    chosen = pair(app.topology, instances, with_passwords=said["passwords"])
+    chosen = replace(
+        pair(app.topology, instances),
+        with_passwords=said["passwords"],
+        with_sandbox_users=said["sandbox_users"],
+    )
     if said["copy_from"]:
         done = _copy(app, chosen, said)
         seen, facts = done.after or done.before, done.as_json()
@@ -68,7 +75,7 @@ def access(ctx: click.Context, /, instances: tuple[str, ...], **said: Any) -> No
 
 def _copy(app: App, chosen: Pair, said: dict[str, Any]) -> Copied:
     from zmount.cli.access_text import plan_text
-    from zmount.operations.access import copy
+    from zmount.operations.access_copy import copy
     from zmount.operations.access_plan import CopyWish
 
     wish = CopyWish(

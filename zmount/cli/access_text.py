@@ -31,6 +31,9 @@ def _compared(seen: Compared) -> Iterator[str]:
             yield from _difference(each, names)
     for path, kind in seen.unreadable.items():
         yield f"{path}: its users are not compared: it is a {kind}"
+    for instance, users in seen.sandbox_users.items():
+        if users:
+            yield f"users of {instance} who only have a sandbox, not compared: {len(users)}"
     if seen.other_hashes:
         yield (
             "users with another hash of the same kind, whose passwords may differ: "

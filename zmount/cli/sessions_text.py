@@ -10,6 +10,7 @@ from rich.filesize import decimal
 from zmount.effects.raw_sessions import SessionContainer
 from zmount.operations.sessions import SessionStatus
 from zmount.operations.sessions_plan import Proof, ProofPlan, Reading, Tried
+from zmount.topology.hosts import Host
 
 
 def status_text(status: SessionStatus) -> str:
@@ -60,16 +61,19 @@ def tried_text(tried: Tried) -> str:
 def _tried(tried: Tried) -> Iterator[str]:
     yield f"{tried.trial}: {'kept' if tried.is_kept else 'LOST'}"
     yield f"  {tried.value} put in at {tried.setter.name}"
-    yield from _readings("before", tried.before)
+    here = tried.trial.processes[0].host
+    yield from _readings("before", tried.before, here)
     for hit in tried.hits:
         yield f"  {hit.process.name}: pid {hit.before}, then pid {hit.after} in {hit.seconds:.1f} s"
-    yield from _readings("after", tried.after)
+    yield from _readings("after", tried.after, here)
 
 
-def _readings(when: str, readings: tuple[Reading, ...]) -> Iterator[str]:
+def _readings(when: str, readings: tuple[Reading, ...], here: Host) -> Iterator[str]:
     for each in readings:
         found = "nothing" if each.found is None else each.found
-        yield f"  {when}: {each.process.name}, pid {each.pid}, shows {found}"
+        host = each.process.host
+        where = "" if host == here else f" on host {host.name}"
+        yield f"  {when}: {each.process.name}, pid {each.pid}{where}, shows {found}"
 
 
 def proved_text(proof: Proof) -> str:
@@ -78,4 +82,6 @@ def proved_text(proof: Proof) -> str:
         return "nothing was restarted"
     kept = sum(each.is_kept for each in proof.tried)
     names = ", ".join(process.name for process in proof.plan.readers)
-    return f"the session outlived {kept} of {len(proof.tried)} trials, seen at {names}"
+    lines = [f"the session outlived {kept} of {len(proof.tried)} trials, seen at {names}"]
+    lines += [f"not proved: {each}" for each in proof.plan.left_out]
+    return "\n".join(lines)

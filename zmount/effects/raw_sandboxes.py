@@ -93,6 +93,24 @@ def folder_of_sandboxes(
     )
 
 
+def sandbox_owners(root: RawRoot, path: str) -> frozenset[str]:
+    """Return the users of ROOT, which can be read, who own the folder of their name at PATH.
+
+    Nothing below is looked at.
+
+    :raises StorageUnreadable: a record is damaged
+    """
+    spot = root.spot(path)
+    folder, database = spot.record, spot.database
+    if folder is None or database is None:
+        return frozenset()
+    return frozenset(
+        name
+        for name, record in _objects(database, folder)
+        if _owner(record.attributes.get("_owner")) == name
+    )
+
+
 def _folder(
     database: RawDatabase,
     record: Record,

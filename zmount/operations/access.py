@@ -1,52 +1,50 @@
-"""Compare the access rules in the roots of two instances; bring those of one to the other.
+"""Compare the access rules in the roots of two instances.
 
 1. observe: read the records of both roots, of objects in the root's own storage.
-2. compare: rule by rule; sandboxes, the attic and what mount points show are nobody's
-   business here.
-3. plan:    one step for each rule that can be brought over, the rest is told.
-4. apply:   in the target's own Zope, up or down, in one transaction. Hashes of passwords
-   go with the steps, and nowhere else.
-5. verify:  read both roots again; nothing that was brought over may differ.
+2. compare: rule by rule; sandboxes and who only has one, the attic and what mount points
+   show are nobody's business here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from zmount.effects.raw_access import root_rules
 from zmount.effects.raw_attic import ATTIC
-from zmount.effects.raw_storages import RawDatabases, is_read_only
-from zmount.errors import AccessDiffers, StorageUnreadable, UnknownName
+from zmount.effects.raw_roots import RawRoot
+from zmount.effects.raw_sandboxes import sandbox_owners
+from zmount.effects.raw_storages import RawDatabases
+from zmount.errors import (
+    StorageUnreadable,
+    UnknownName,
+)
 from zmount.operations.access_plan import (
-    CopyPlan,
-    CopyWish,
     Difference,
     differences,
     other_hashes,
-    plan_copy,
 )
-from zmount.operations.local_processes import LocalProcesses
-from zmount.operations.root_changes import change_root
-from zmount.plan.access_rules import Key, RootRules, User
-from zmount.plan.access_steps import SetUser
-from zmount.plan.root_steps import RootStep
+from zmount.operations.access_sandboxes import without_sandbox_users
+from zmount.operations.replica_near import replica_near
+from zmount.plan.access_rules import RootRules
 from zmount.topology.hosts import Host
-from zmount.topology.instances import Instance, Kind, Replica
+from zmount.topology.instances import Instance, Kind
 from zmount.topology.topology import Topology
-
-Ask = Callable[[CopyPlan], bool]
-Watcher = Callable[[CopyPlan | str], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """Two roots; ``with_passwords``: users differ where only their hashes do, too."""
+    """Two roots, and what is compared besides.
+
+    ``with_passwords``: users differ where only their hashes do, too.
+    ``with_sandbox_users``: users who only have a sandbox count as all others.
+    """
 
     left: Instance
     right: Instance
     with_passwords: bool = False
+    with_sandbox_users: bool = False
 
     def other(self, name: str) -> Instance:
         """Return the instance that is not called NAME.
@@ -67,13 +65,15 @@ class Pair:
 class Compared:
     """How two roots differ. ``other_hashes`` counts users that only differ in their hash.
 
-    ``unreadable`` are user folders whose users are not compared, and their class.
+    ``unreadable`` are user folders whose users are not compared, and their class;
+    ``sandbox_users`` by instance are those who only have a sandbox, and do not count.
     """
 
     left: RootRules
     right: RootRules
     found: tuple[Difference, ...]
     other_hashes: int
+    sandbox_users: Mapping[str, tuple[str, ...]]
 
     def of(self, instance: str) -> RootRules:
         """Return the rules of INSTANCE, one of the two."""
@@ -98,32 +98,13 @@ class Compared:
             "differences": [{"path": path, "rules": rules} for path, rules in grouped.items()],
             "other_hashes": self.other_hashes,
             "user_folders_not_compared": self.unreadable,
+            "sandbox_users_not_compared": {
+                instance: list(names) for instance, names in self.sandbox_users.items() if names
+            },
         }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Copied:
-    """What came of a copy: ``after`` is how the roots differ now; None for a dry run."""
-
-    plan: CopyPlan
-    before: Compared
-    after: Compared | None
-    done: tuple[RootStep, ...] = ()
-
-    def as_json(self) -> dict[str, Any]:
-        """Return the same as plain values; no hash is among them."""
-        return {
-            **(self.after or self.before).as_json(),
-            "copied_from": self.plan.source,
-            "copied_to": self.plan.target,
-            "is_dry_run": self.after is None,
-            "steps": [str(step) for step in self.plan.steps],
-            "done": [str(step) for step in self.done],
-            "left_alone": list(self.plan.left_alone),
-        }
-
-
-def pair(topology: Topology, names: tuple[str, ...], *, with_passwords: bool = False) -> Pair:
+def pair(topology: Topology, names: tuple[str, ...]) -> Pair:
     """Return the instances NAMES, or the development instance and the public one.
 
     :raises UnknownName: there is no such instance, or it is not clear which are meant
@@ -134,7 +115,7 @@ def pair(topology: Topology, names: tuple[str, ...], *, with_passwords: bool = F
         left, right = _only(topology, "development"), _only(topology, "public")
     if left.name == right.name:
         raise UnknownName(f"{left.name} is one root", hint="name two instances")
-    return Pair(left=left, right=right, with_passwords=with_passwords)
+    return Pair(left=left, right=right)
 
 
 def _only(topology: Topology, kind: Kind) -> Instance:
@@ -155,110 +136,51 @@ def compare(host: Host, pair: Pair) -> Compared:
     """
     ignored = _ignored(pair)
     left, right = (_rules(host, each, ignored) for each in (pair.left, pair.right))
+    apart: dict[str, tuple[str, ...]] = {}
+    if not pair.with_sandbox_users:
+        (left, ours), (right, theirs) = (
+            without_sandbox_users(left, right),
+            without_sandbox_users(right, left),
+        )
+        apart = {left.instance: ours, right.instance: theirs}
     return Compared(
         left=left,
         right=right,
         found=differences(left, right, with_passwords=pair.with_passwords),
         other_hashes=other_hashes(left, right),
+        sandbox_users=apart,
     )
-
-
-def copy(
-    topology: Topology, host: Host, pair: Pair, wish: CopyWish, watch: Watcher, ask: Ask | None
-) -> Copied:
-    """Bring the rules that WISH wants to the other root of PAIR.
-
-    WATCH gets the plan, then what goes on. Without ASK, as for a script, WISH itself must
-    say that the plan is agreed to.
-
-    :raises AccessDiffers: it is not agreed to, or a rule is not what it should be now
-    :raises UnknownName: the source is neither of PAIR
-    """
-    target = pair.other(wish.source)
-    before = compare(host, pair)
-    plan = _plan(topology, pair, wish, before)
-    watch(plan)
-    if wish.is_dry_run:
-        return Copied(plan=plan, before=before, after=None)
-    if not plan.steps:
-        return Copied(plan=plan, before=before, after=before)
-    _must_be_writable(host, target)
-    _must_be_agreed(plan, wish, ask)
-    came = change_root(
-        LocalProcesses(topology=topology, host=host),
-        target,
-        plan.steps,
-        note=f"zmount: access rules of {plan.source}",
-        say=watch,
-        spelled=lambda step: _spelled_out(step, before.of(plan.source)),
-    )
-    after = compare(host, pair)
-    _verify(plan, _plan(topology, pair, wish, after), came.refused)
-    return Copied(plan=plan, before=before, after=after, done=came.done)
-
-
-def _must_be_agreed(plan: CopyPlan, wish: CopyWish, ask: Ask | None) -> None:
-    if wish.is_agreed or (ask is not None and ask(plan)):
-        return
-    raise AccessDiffers(
-        f"nothing was brought from {plan.source} to {plan.target}: nobody agreed to the plan",
-        hint="--dry-run shows it; a terminal asks, a script must say --yes",
-    )
-
-
-def _plan(topology: Topology, pair: Pair, wish: CopyWish, seen: Compared) -> CopyPlan:
-    source, target = seen.of(wish.source), seen.of(pair.other(wish.source).name)
-    administrator = topology.administrator
-    return plan_copy(
-        wish,
-        source,
-        target,
-        differences(source, target, with_passwords=pair.with_passwords),
-        keeps=frozenset() if administrator is None else frozenset((administrator.name,)),
-    )
-
-
-def _spelled_out(step: RootStep, source: RootRules) -> dict[str, Any]:
-    """Return STEP for the agent, with the hash where it needs one."""
-    if not isinstance(step, SetUser):
-        return step.as_json()
-    user = source.objects[step.folder][Key("user", step.user)]
-    assert isinstance(user, User)
-    password = None if user.password is None else user.password.reveal()
-    return {**step.as_json(), "password": password, "is_bytes": user.is_bytes}
-
-
-def _verify(plan: CopyPlan, again: CopyPlan, refused: Mapping[RootStep, str]) -> None:
-    """Refuse to call it done where steps of PLAN are still to be done AGAIN."""
-    missing = [str(step) for step in again.steps if step in plan.steps]
-    if refused:
-        raise AccessDiffers(
-            f"{plan.target}: "
-            + "; ".join(f"cannot {step}: {why}" for step, why in refused.items()),
-            hint="the other rules are brought over; zmount access shows what differs",
-        )
-    if missing:
-        raise AccessDiffers(
-            f"{plan.target}: its Zope said that all was done, but there is still to do: "
-            + "; ".join(missing),
-            hint="somebody may have changed the root meanwhile; the same command again",
-        )
 
 
 def _rules(host: Host, instance: Instance, ignored: frozenset[str]) -> RootRules:
-    with RawDatabases(_replica(host, instance)) as databases:
+    with RawDatabases(replica_near(host, instance)) as databases:
         database = databases.get(instance.root.name)
         if database is None:
-            raise StorageUnreadable(
-                f"the root of {instance.name} cannot be read from this host",
-                hint=f"run it on host {instance.hosts[0].name}, or start the root's ZEO server",
-            )
+            raise _unreadable(host, instance)
         rules = root_rules(instance.name, database, ignored)
+        if instance.sandboxes is not None:
+            root = RawRoot(instance.mounts, databases)
+            rules = replace(rules, sandbox_owners=sandbox_owners(root, instance.sandboxes))
     if not rules.objects:
         raise StorageUnreadable(
             f"the root of {instance.name} is empty", hint=f"zmount start {instance.name} makes it"
         )
     return rules
+
+
+def _unreadable(host: Host, instance: Instance) -> StorageUnreadable:
+    server = instance.root.storage.server
+    if server is None:
+        return StorageUnreadable(
+            f"the root of {instance.name} is a file on host {instance.hosts[0].name}, and cannot "
+            f"be read from {host.name}",
+            hint="run it there; roots of two hosts can be compared where at least one of them is "
+            "in a storage of a ZEO server",
+        )
+    return StorageUnreadable(
+        f"the root of {instance.name} cannot be read: its ZEO server {server.name} does not answer",
+        hint=f"zmount start {server.name} on host {server.host.name}",
+    )
 
 
 def _ignored(pair: Pair) -> frozenset[str]:
@@ -268,21 +190,3 @@ def _ignored(pair: Pair) -> frozenset[str]:
         paths |= {instance.sandboxes} if instance.sandboxes is not None else set()
         paths |= {point.virtual for mount in instance.mounts for point in mount.points}
     return frozenset(paths - {"/"})
-
-
-def _replica(host: Host, instance: Instance) -> Replica:
-    here = (each for each in instance.replicas if each.host.name == host.name)
-    return next(here, instance.replicas[0])
-
-
-def _must_be_writable(host: Host, target: Instance) -> None:
-    if _replica(host, target).host != host:
-        raise AccessDiffers(
-            f"{target.name} runs on host {target.hosts[0].name}, not on {host.name}",
-            hint=f"zmount access on {target.hosts[0].name}",
-        )
-    if is_read_only(target.root):
-        raise AccessDiffers(
-            f"the root of {target.name} is read-only",
-            hint="bring the rules over through an instance that may write there",
-        )

@@ -26,8 +26,9 @@ from zmount.effects.raw_sessions import (
 from zmount.effects.raw_storages import RawDatabases
 from zmount.errors import SessionsLost, StorageUnreadable
 from zmount.operations.recorded import last_ended
+from zmount.operations.replica_near import replica_near
 from zmount.topology.hosts import Host
-from zmount.topology.instances import Instance, Replica
+from zmount.topology.instances import Instance
 from zmount.topology.mounts import Mount, MountPoint
 from zmount.topology.sessions import SessionData
 from zmount.topology.topology import Topology
@@ -101,10 +102,14 @@ class SessionStatus:
         :raises SessionsLost: with all of them
         """
         if self.problems:
-            raise SessionsLost(
-                "; ".join(self.problems),
-                hint="zmount apply makes mounts and container; zmount mounts shows their state",
-            )
+            raise SessionsLost("; ".join(self.problems), hint=self._hint)
+
+    @property
+    def _hint(self) -> str:
+        server = self.session.storage.server
+        if self.objects is None and server is not None:
+            return f"zmount status; zmount start {server.name} on host {server.host.name}"
+        return "zmount apply makes mounts and container; zmount mounts shows their state"
 
     def as_json(self) -> dict[str, Any]:
         """Return the same as plain values."""
@@ -256,9 +261,3 @@ def _notes(status: SessionStatus) -> Iterator[str]:
     for user in status.users:
         if user.problem and not user.must_use_it:
             yield f"{user.instance.name}: {user.problem}"
-
-
-def replica_near(host: Host, instance: Instance) -> Replica:
-    """Return a process of INSTANCE, on HOST if one is."""
-    here = (each for each in instance.replicas if each.host.name == host.name)
-    return next(here, instance.replicas[0])

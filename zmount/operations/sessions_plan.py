@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from zmount.errors import SessionsLost
+from zmount.errors import ProcessFailed, SessionsLost
 from zmount.topology.processes import Process
 
 How = Literal["restart", "kill", "restart the ZEO server"]
@@ -41,7 +41,7 @@ class Trial:
 class ProofPlan:
     """What is going to be done. ``readers`` are asked for the value before and after.
 
-    ``left_out`` are trials that cannot be made from here, and why.
+    ``left_out`` is what cannot be done from this host, and why: it is not proved.
     """
 
     trials: tuple[Trial, ...]
@@ -61,12 +61,14 @@ class ProofPlan:
 class Reading:
     """What a process said when it was asked for the value.
 
-    ``found`` is what it showed, None for nothing; ``pid`` is its process id, ``seconds``
-    how long it took until the value was there, or until that was given up.
+    ``found`` is what it showed, None for nothing; ``pid`` is its process id on its host,
+    ``run`` a word that no other process has, "" from an older agent. ``seconds`` is how
+    long it took until the value was there, or until that was given up.
     """
 
     process: Process
     pid: int | None
+    run: str
     wanted: str
     found: str | None
     seconds: float
@@ -80,11 +82,28 @@ class Reading:
         """Return the reading as plain values."""
         return {
             "process": self.process.name,
+            "host": self.process.host.name,
             "pid": self.pid,
             "value": self.found,
             "is_kept": self.is_kept,
             "seconds": round(self.seconds, 3),
         }
+
+
+def refuse_one_for_two(readings: tuple[Reading, ...]) -> None:
+    """Refuse READINGS where one process answered in the place of two: they prove nothing.
+
+    :raises ProcessFailed: with the two
+    """
+    seen: dict[str, Reading] = {}
+    for each in readings:
+        other = seen.setdefault(each.run, each) if each.run else each
+        if other is not each:
+            raise ProcessFailed(
+                f"{other.process.name} and {each.process.name} are one process, pid {each.pid}: "
+                f"what answers at {each.process.address} is not {each.process.name}",
+                hint="a proxy, or the same address on two hosts? zmount check; zmount status",
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,8 @@
 
 1. observe: sessions must be kept in the session storage, as ``zmount sessions`` says.
 2. plan:    restart the public instances cleanly, kill them with -9, restart the ZEO
-   server; what is on another host cannot be restarted from here, and is told.
+   server; what is on another host cannot be restarted from here, and is told
+   (``sessions_reach``).
 3. apply:   for each of them a browser with a cookie puts a new value into its session, and
    looks for it at every public process before and after.
 4. end:     the session is ended, and what ran before is up, also after a failure.
@@ -15,20 +16,17 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 from zmount.effects.clock import Stopwatch, ticks
-from zmount.effects.credentials import administrator_client
 from zmount.effects.lock import locked
 from zmount.effects.signals import end, terminable
-from zmount.effects.zope_http import ZopeClient, one_browser
-from zmount.errors import ProcessFailed, SessionsLost, UnknownName, ZMountError
+from zmount.errors import ProcessFailed, SessionsLost, ZMountError
 from zmount.operations.changes import Change, refuse_failures
 from zmount.operations.local_processes import LocalProcesses
 from zmount.operations.restart import restart
-from zmount.operations.sessions import SessionStatus, sessions
+from zmount.operations.sessions import sessions
+from zmount.operations.sessions_browser import ANSWERS_S, Browser
 from zmount.operations.sessions_plan import (
     Hit,
     Proof,
@@ -37,17 +35,16 @@ from zmount.operations.sessions_plan import (
     Reading,
     Trial,
     Tried,
+    refuse_one_for_two,
 )
+from zmount.operations.sessions_reach import plan_proof
 from zmount.operations.start import start
-from zmount.operations.status import observe_process, start_timeout_s
+from zmount.operations.status import start_timeout_s
 from zmount.topology.hosts import Host
-from zmount.topology.instances import Instance, Replica
 from zmount.topology.processes import Process
 from zmount.topology.topology import Topology
 
-PAGE = "zmount-session"
 SETTLES_S = 5.0  # for one ZEO client to hear what another has written
-RETURNS_S = 60.0  # for a Zope to answer, and to have its ZEO server back
 _KILL_S = 10.0  # for a killed process to be gone
 
 Event = ProofPlan | Tried | Process | Change
@@ -64,13 +61,13 @@ def prove(
     say that the plan is agreed to.
 
     :raises SessionsLost: sessions are not kept in the session storage, or nobody agreed
-    :raises ProcessFailed: no public instance runs here, or one did not come back
+    :raises ProcessFailed: there is nothing to restart here, or one did not come back
     :raises AccessRefused: an instance does not let the administrator in
     """
     status = sessions(topology, host)
     status.refuse_problems()
-    local = LocalProcesses(topology=topology, host=host)
-    plan = _plan(local, status, wish)
+    browser = Browser(LocalProcesses(topology=topology, host=host))
+    plan = plan_proof(browser, status, wish)
     watch(plan)
     if wish.is_dry_run:
         return Proof(plan=plan, is_dry_run=True)
@@ -79,7 +76,6 @@ def prove(
             "nothing was restarted: nobody agreed to the plan",
             hint="--dry-run shows it; a terminal asks, a script must say --yes",
         )
-    browser = _Browser(local)
     tried: list[Tried] = []
     with terminable():
         try:
@@ -92,85 +88,8 @@ def prove(
     return Proof(plan=plan, tried=tuple(tried))
 
 
-@dataclass(frozen=True, kw_only=False)
-class _Browser:
-    """A visitor's browser that is logged in: one set of cookies for all processes."""
-
-    local: LocalProcesses
-
-    @cached_property
-    def cookies(self) -> Any:
-        return one_browser()
-
-    def ask(self, process: Process, do: str, **values: str) -> dict[str, Any]:
-        local = self.local
-        client: ZopeClient = administrator_client(
-            local.topology, local.host, local.address_of(process), cookies=self.cookies
-        )
-        return client.ask_agent(do, page=PAGE, timeout_s=RETURNS_S, **values)
-
-
-def _plan(local: LocalProcesses, status: SessionStatus, wish: ProofWish) -> ProofPlan:
-    users = [user.instance for user in status.users if user.must_use_it]
-    victims = tuple(_victims(local, _chosen(users, wish)))
-    readers = tuple(
-        process
-        for process in local.everywhere.values()
-        if _instance(process) in users and local.ask(process).is_answering
-    )
-    trials = [Trial(how="restart", processes=victims), Trial(how="kill", processes=victims)]
-    left_out: list[str] = []
-    server = status.session.storage.server
-    process = None if server is None else local.everywhere[server.name]
-    if process is None:
-        left_out.append("restart of the ZEO server: none serves the session storage")
-    elif not local.is_here(process):
-        left_out.append(f"restart of the ZEO server {process.name}: host {process.host.name}")
-    else:
-        trials.append(Trial(how="restart the ZEO server", processes=(process,)))
-    return ProofPlan(trials=tuple(trials), readers=readers, left_out=tuple(left_out))
-
-
-def _chosen(users: Sequence[Instance], wish: ProofWish) -> list[Instance]:
-    known = {instance.name: instance for instance in users}
-    for name in wish.names:
-        if name not in known:
-            raise UnknownName(
-                f"{name} is no public instance that uses the session storage",
-                hint=f"one of {', '.join(known)}",
-            )
-    return [known[name] for name in wish.names] or list(users)
-
-
-def _victims(local: LocalProcesses, chosen: Sequence[Instance]) -> Iterator[Process]:
-    """Yield the processes here that are restarted and killed: those that run.
-
-    :raises ProcessFailed: none runs, or one would not be started again
-    """
-    some = False
-    for process in local.all:
-        if _instance(process) not in chosen:
-            continue
-        seen = observe_process(process, local)
-        if seen.state == "running":
-            some = True
-            yield process
-        elif seen.state != "stopped":
-            raise ProcessFailed(
-                f"{process.name} is {seen.state}: {seen.detail}",
-                hint=f"zmount restart {process.name}",
-            )
-    if not some:
-        names = " ".join(instance.name for instance in chosen)
-        raise ProcessFailed("no public instance runs on this host", hint=f"zmount start {names}")
-
-
-def _instance(process: Process) -> Instance | None:
-    return process.noun.instance if isinstance(process.noun, Replica) else None
-
-
 def _try(
-    browser: _Browser,
+    browser: Browser,
     trial: Trial,
     setter: Process,
     readers: Sequence[Process],
@@ -179,6 +98,7 @@ def _try(
     value = secrets.token_hex(8)
     browser.ask(setter, "set", value=value)
     before = tuple(_read(browser, each, value) for each in readers)
+    refuse_one_for_two(before)
     hits: tuple[Hit, ...] = ()
     after: tuple[Reading, ...] = ()
     if all(each.is_kept for each in before):
@@ -187,12 +107,12 @@ def _try(
     return Tried(trial=trial, setter=setter, value=value, before=before, hits=hits, after=after)
 
 
-def _read(browser: _Browser, process: Process, value: str) -> Reading:
+def _read(browser: Browser, process: Process, value: str) -> Reading:
     """Return what PROCESS shows; one that does not answer has time to return."""
     watch = Stopwatch()
     shown: dict[str, Any] = {}
     wrong_since: float | None = None
-    for seconds in ticks(RETURNS_S):
+    for seconds in ticks(ANSWERS_S):
         try:
             shown = browser.ask(process, "get")
         except ProcessFailed:  # it waits for its ZEO server, or has just been killed
@@ -205,6 +125,7 @@ def _read(browser: _Browser, process: Process, value: str) -> Reading:
     return Reading(
         process=process,
         pid=shown.get("pid"),
+        run=shown.get("run", ""),
         wanted=value,
         found=shown.get("value"),
         seconds=watch.seconds,
@@ -248,7 +169,7 @@ def _respawned(local: LocalProcesses, process: Process, killed: int | None) -> i
 
     :raises ProcessFailed: its manager does not start it again
     """
-    for _ in ticks(start_timeout_s(process) + RETURNS_S):
+    for _ in ticks(start_timeout_s(process) + ANSWERS_S):
         pid = local.manager.observe(process).pid
         if pid is not None and pid != killed and local.ask(process).is_answering:
             return pid
@@ -261,7 +182,7 @@ def _respawned(local: LocalProcesses, process: Process, killed: int | None) -> i
 _HOW = {"restart": _restart, "kill": _kill, "restart the ZEO server": _restart}
 
 
-def _put_in_order(browser: _Browser, plan: ProofPlan, watch: Watcher) -> None:
+def _put_in_order(browser: Browser, plan: ProofPlan, watch: Watcher) -> None:
     """End the session, once all that ran before is up."""
     local = browser.local
     names = dict.fromkeys(each.name for trial in plan.trials for each in trial.processes)

@@ -146,12 +146,14 @@ class RootRules:
     """The rules of a root: by the path of each object, ``/`` first, those it has.
 
     An object without a rule of its own is there, too. ``unreadable`` are the paths of
-    user folders that are not one of Zope's own, with their class.
+    user folders that are not one of Zope's own, with their class. ``sandbox_owners``
+    are the users who own a sandbox.
     """
 
     instance: str
     objects: Mapping[str, Rules]
     unreadable: Mapping[str, str]
+    sandbox_owners: frozenset[str] = frozenset()
 
 
 def _listed(names: tuple[str, ...]) -> str:
