@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 import transaction
+import zope.component.event  # noqa: F401  delivers events
 from Acquisition import aq_base
+from DateTime.DateTime import DateTime
 from OFS.Application import Application
 from OFS.DTMLMethod import DTMLMethod
 from OFS.Folder import Folder
@@ -20,6 +22,8 @@ from Products.BTreeFolder2.BTreeFolder2 import BTreeFolder2
 from ZODB import DB
 from ZODB.FileStorage import FileStorage
 from ZODB.utils import u64
+from zope.component import getGlobalSiteManager, provideHandler
+from zope.lifecycleevent.interfaces import IObjectAddedEvent
 
 from zmount.agent.paths import Refused
 from zmount.agent.push_reach import Reach
@@ -163,6 +167,65 @@ def test_a_copy_that_fails_leaves_the_connection_usable(app: Any) -> None:
     add(app, "later")
     transaction.commit()
     assert "copy" not in app.objectIds()
+
+
+def test_who_is_told_of_the_copy_changes_neither_owner_nor_local_roles_nor_dates(app: Any) -> None:
+    source = app._getOb("from")._getOb("two")
+    inner = add(source, "inner")
+    for each in (source, inner):
+        each._owner = (["acl_users"], "medur")
+        each.manage_setLocalRoles("medur", ["Owner"])
+        each.modification_date = DateTime("2020/01/02")
+    transaction.commit()
+
+    def meddle(event: Any) -> None:
+        thing = event.object
+        thing._owner = None
+        thing.manage_setLocalRoles("admin", ["Owner"])
+        thing.__ac_local_roles__["medur"].append("Manager")
+        thing.modification_date = DateTime()
+        thing.number = 7
+
+    provideHandler(meddle, (IObjectAddedEvent,))
+    try:
+        push(app, "/from/two", "/copy")
+    finally:
+        getGlobalSiteManager().unregisterHandler(meddle, (IObjectAddedEvent,))
+
+    copy = app._getOb("copy")
+    app._p_jar.cacheMinimize()
+    assert copy._owner == (["acl_users"], "medur")
+    assert copy.__ac_local_roles__ == {"medur": ["Owner"]}
+    assert (
+        copy.modification_date == copy._getOb("inner").modification_date == DateTime("2020/01/02")
+    )
+    assert copy.number == 7
+
+
+def test_a_value_whose_class_is_gone_is_told(app: Any) -> None:
+    product = types.ModuleType("gone")
+    product.Value = type("Value", (), {"__module__": "gone"})  # type: ignore[attr-defined]
+    thing = add(app._getOb("from")._getOb("two"), "thing")
+    sys.modules["gone"] = product
+    try:
+        thing.value = [product.Value()]
+        thing.text = "lookscposixpath\njoin\n"  # as a class in a pickle would
+        transaction.commit()
+    finally:
+        del sys.modules["gone"]
+    app._p_jar.cacheMinimize()
+
+    with pytest.raises(Refused, match=r"two/thing holds a value of the class gone.Value, which"):
+        push(app, "/from/two", "/copy")
+
+
+def test_a_text_that_looks_like_a_class_is_a_text(app: Any) -> None:
+    app._getOb("from")._getOb("two").text = "cnowhere.to\nfind\n"
+    transaction.commit()
+
+    push(app, "/from/two", "/copy")
+
+    assert app._getOb("copy").text == "cnowhere.to\nfind\n"
 
 
 @pytest.mark.parametrize("path", ["/method/copy", "/method/objectIds/copy", "/from/two/title/x"])

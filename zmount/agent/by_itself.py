@@ -11,6 +11,8 @@ import tempfile
 
 from zmount.agent.steps import carry_out
 
+TRIES = 4  # as many as Zope's own of a request
+
 
 def prepare(plan):
     """Carry out PLAN in its instance, in one transaction; return the result."""
@@ -26,14 +28,30 @@ def prepare(plan):
     databases = dict(app._p_jar.db().databases)
     try:
         newSecurityManager(None, system)
-        result = carry_out(app, plan["steps"], plan["note"])
-        transaction.commit()
+        result = _carried_out(app, plan)
     finally:
         transaction.abort()
         app._p_jar.close()
         for database in databases.values():
             database.close()  # saves the index of each FileStorage
     return result
+
+
+def _carried_out(app, plan):
+    """Carry out PLAN in APP and commit; where others were first, begin anew, as Zope does."""
+    import transaction
+    from transaction.interfaces import TransientError
+
+    for tries_left in reversed(range(TRIES)):
+        try:
+            result = carry_out(app, plan["steps"], plan["note"])
+            transaction.commit()
+            return result
+        except TransientError:
+            transaction.abort()
+            if not tries_left:
+                raise
+    return None
 
 
 @contextlib.contextmanager

@@ -1,6 +1,9 @@
 """A site's catalog, asked to look again at what was replaced."""
 
+import sys
+
 from zmount.agent.entries import base_of
+from zmount.agent.push_kept import all_below
 from zmount.agent.push_places import held
 
 NAMES = ("portal_catalog", "Catalog", "catalog")
@@ -39,6 +42,7 @@ def look_again(catalog, container, name, known, classes):
     An object is new to the catalog that can index itself, or is of CLASSES, those that
     were known. Returns how many were looked at, and how many forgotten.
     """
+    _end_waiting()
     looked = forgotten = 0
     for path in known:
         thing = _object(container, name, path)
@@ -49,17 +53,28 @@ def look_again(catalog, container, name, known, classes):
         else:
             catalog.catalog_object(thing, path)
             looked += 1
-    for thing in _all_below(container._getOb(name)):
+    for thing in all_below(container._getOb(name)):
         path = "/".join(thing.getPhysicalPath())
         if path in catalog._catalog.uids:
             looked += path not in known
-        elif hasattr(base_of(thing), "reindexObject"):
-            thing.reindexObject()
+        elif hasattr(base_of(thing), "indexObject"):
+            thing.indexObject()
             looked += 1
         elif type(base_of(thing)) in classes:
             catalog.catalog_object(thing, path)
             looked += 1
+    _end_waiting()
     return looked, forgotten
+
+
+def _end_waiting():
+    """Let CMF index now what it would index when the transaction is committed.
+
+    By then Zope works for no site any more, and no workflow, for one, would be found.
+    """
+    indexing = sys.modules.get("Products.CMFCore.indexing")
+    if indexing is not None:
+        indexing.processQueue()
 
 
 def _object(container, name, path):
@@ -70,12 +85,3 @@ def _object(container, name, path):
         if here is None:
             return None
     return here
-
-
-def _all_below(thing):
-    todo = [thing]
-    while todo:
-        here = todo.pop()
-        yield here
-        if hasattr(base_of(here), "objectValues"):
-            todo += here.objectValues()

@@ -9,8 +9,10 @@ from io import BytesIO
 from pathlib import Path
 
 from zmount.agent.paths import Refused
+from zmount.agent.push_classes import Classes
 
 SHOWN = 100_000  # objects that are counted of what would be dragged along
+_LACKED = "which is not installed here"
 MOUNTED = "Products.ZODBMountPoint.MountedObject.MountedObject"
 
 
@@ -25,9 +27,11 @@ class Reach:
     def __init__(self, jar, oid, above=(), *, weighs_blobs=True):
         self.jar, self.oid = jar, oid
         self.above, self.weighs_blobs = frozenset(above), weighs_blobs
+        self.classes = Classes()
         self.came = {oid: None}
         self.record_bytes = self.blobs = self.blob_bytes = 0
-        self.others = []  # (holder, what is wrong with the reference)
+        self.others = []  # (oid, what is wrong with the object or its reference)
+        self.values = []  # the same, of classes that a reference may name as well
         self.lost = None  # (holder, oid)
         self.is_cut = False  # there is more
 
@@ -105,11 +109,13 @@ class Reach:
             if self.weighs_blobs:
                 self.blob_bytes += Path(self.jar._storage.loadBlob(oid, tid)).stat().st_size
         elif isinstance(ghost, Broken):
-            self.others.append((oid, f"is of the class {name}, which is not installed here"))
+            self.others.append((oid, f"is of the class {name}, {_LACKED}"))
         elif name == MOUNTED:
             self.others.append((oid, "is a mount point"))
         elif b"_zmount_offline" in record:
             self.others.append((oid, "stands in for a site that is off-line"))
+        elif missing := self.classes.missing(record):
+            self.values.append((oid, f"holds a value of the class {missing}, {_LACKED}"))
 
     def _own(self, holder, reference):
         """Return the oid if REFERENCE is into this database, and no weak one."""
@@ -134,7 +140,7 @@ def reached(jar, thing, path, above):
     for oid in above:
         if oid in reach.came:
             _refuse_drag(reach, path, oid, above)
-    for oid, why in reach.others:
+    for oid, why in reach.others + reach.values:
         raise Refused(f"{reach.way(oid, path)} {why}")
     if reach.lost is not None:
         holder, oid = reach.lost

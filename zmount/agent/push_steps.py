@@ -1,8 +1,11 @@
 """Copying one object to another place, across mounted storages, in one transaction."""
 
+from contextlib import contextmanager
+
 from zmount.agent.entries import base_of
 from zmount.agent.paths import Refused
 from zmount.agent.push_catalog import catalog_for, classes_known, known_below, look_again
+from zmount.agent.push_kept import Kept
 from zmount.agent.push_places import in_own_root, place_at
 from zmount.agent.push_reach import SHOWN, Reach, reached
 
@@ -70,8 +73,9 @@ class _Push:
         if self.catalog is not None:
             known = known_below(self.catalog, path)
             classes = classes_known(container, name, known)
-        with _site_of(container):
+        with _working_for(container):
             copy = self._copied()
+            kept, imported = Kept(copy), Reach(self.target.jar, copy._p_oid).follow()
             place = None
             if self.target.there is not None:
                 place = _position(container, name)
@@ -79,11 +83,13 @@ class _Push:
             container._setObject(name, copy, set_owner=0)
             if place is not None:
                 _move(container, name, place)
+            kept.put_back()
             looked = forgotten = 0
             if self.catalog is not None:
                 looked, forgotten = look_again(self.catalog, container, name, known, classes)
         return {
             "copy": copy._p_oid.hex(),
+            **_named("imported", imported),
             **self._written(copy),
             "cataloged": looked,
             "uncataloged": forgotten,
@@ -113,8 +119,7 @@ class _Push:
         import transaction
 
         transaction.savepoint(optimistic=True)
-        reach = Reach(self.target.jar, copy._p_oid).follow()
-        return {f"written_{key}": value for key, value in reach.as_json().items()}
+        return _named("written", Reach(self.target.jar, copy._p_oid).follow())
 
     def _must_be_apart(self):
         source, target = self.source, self.target
@@ -145,27 +150,31 @@ class _Push:
                 raise Refused(str(why)) from None
 
 
-class _site_of:
-    """While it lasts, the nearest site above CONTAINER is the one that Zope works for."""
+@contextmanager
+def _working_for(container):
+    """While it lasts, Zope works for the nearest site above CONTAINER, and as its system.
 
-    def __init__(self, container):
-        self.container = container
+    In its own root a storage has users of its own, of whom the administrator who asked for
+    the copy is none; what removes and adds objects there may ask who he is.
+    """
+    from AccessControl.SecurityManagement import (
+        getSecurityManager,
+        newSecurityManager,
+        setSecurityManager,
+    )
+    from AccessControl.users import system
+    from Acquisition import aq_chain
+    from zope.component.hooks import getSite, setSite
+    from zope.component.interfaces import ISite
 
-    def __enter__(self):
-        from Acquisition import aq_chain
-        from zope.component.hooks import getSite, setSite
-        from zope.component.interfaces import ISite
-
-        self.before = getSite()
-        for each in aq_chain(self.container):
-            if ISite.providedBy(each):
-                setSite(each)
-                break
-
-    def __exit__(self, *_):
-        from zope.component.hooks import setSite
-
-        setSite(self.before)
+    asked_by, site = getSecurityManager(), getSite()
+    newSecurityManager(None, system)
+    try:
+        setSite(next((each for each in aq_chain(container) if ISite.providedBy(each)), site))
+        yield
+    finally:
+        setSite(site)
+        setSecurityManager(asked_by)
 
 
 def _position(container, name):
@@ -185,6 +194,10 @@ def _move(container, name, position):
     entries = [each for each in base._objects if each["id"] != name]
     own = [each for each in base._objects if each["id"] == name]
     base._objects = (*entries[:position], *own, *entries[position:])
+
+
+def _named(prefix, reach):
+    return {f"{prefix}_{key}": value for key, value in reach.as_json().items()}
 
 
 def _path(thing):

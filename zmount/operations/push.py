@@ -17,7 +17,7 @@ from typing import Any
 from zmount.effects.raw_reach import lying_below
 from zmount.effects.raw_roots import RawRoot
 from zmount.effects.raw_storages import RawDatabases, data_fs
-from zmount.errors import SandboxRefused
+from zmount.errors import ProcessFailed, SandboxRefused
 from zmount.filestorage.format import DATA_HEADER
 from zmount.operations.local_processes import LocalProcesses
 from zmount.operations.push_way import Way, way_of
@@ -29,6 +29,8 @@ from zmount.topology.hosts import Host
 from zmount.topology.topology import Topology
 
 Progress = Callable[[str], None]
+
+_COUNTED = ("objects", "blobs", "blob_bytes")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -165,7 +167,10 @@ def push(
     local = LocalProcesses(topology=topology, host=host)
     before = _root_size(local, plan.way)
     text = f"zmount: push {plan.way.source} to {plan.way.target}"
-    told = _done(local, plan.way, plan.step, note=f"{text}: {note}" if note else text, say=say)
+    try:
+        told = _done(local, plan.way, plan.step, note=f"{text}: {note}" if note else text, say=say)
+    except ProcessFailed as why:
+        raise ProcessFailed(f"{why}; {_what_became(local, plan)}", hint=why.hint) from None
     after = _root_size(local, plan.way)
     _must_be_there(local, plan, told)
     return Pushed(
@@ -216,6 +221,18 @@ def _root_size(local: LocalProcesses, way: Way) -> int | None:
         return None
 
 
+def _what_became(local: LocalProcesses, plan: PushPlan) -> str:
+    """Say what is at the target now that the instance gave no answer."""
+    way = plan.way
+    with RawDatabases(replica_here(local, way.instance)) as databases:
+        spot = RawRoot(way.instance.mounts, databases).spot(way.target.path)
+        if not spot.is_known:
+            return f"nobody knows whether anything was copied: {way.target} cannot be read"
+        if (None if spot.record is None else spot.record.oid.hex()) == plan.step.replaces:
+            return f"nothing was copied by now: {way.target} is what it was"
+        return f"it was copied nevertheless: {way.target} is another object now"
+
+
 def _must_be_there(local: LocalProcesses, plan: PushPlan, told: dict[str, Any]) -> None:
     """Read the target from its storage: it is the copy, all of it.
 
@@ -230,18 +247,16 @@ def _must_be_there(local: LocalProcesses, plan: PushPlan, told: dict[str, Any]) 
         if record is not None and record.oid.hex() == told["copy"]:
             found = lying_below(spot.database, record.oid, above=[each.oid for each in spot.way])
             wanted = told["written_record_bytes"] + DATA_HEADER * told["written_objects"]
-            is_whole = (
-                found.objects == told["written_objects"] == plan.copied.objects
-                and (found.record_bytes == wanted or not _is_plain(way))
-                and told["written_blob_bytes"] == plan.copied.blob_bytes
+            is_whole = found.objects == told["written_objects"] and (
+                found.record_bytes == wanted or not _is_plain(way)
             )
-            if is_whole:
+            if is_whole and all(told[f"imported_{key}"] == told[key] for key in _COUNTED):
                 return
             what = f"{found.objects:,} objects of {found.record_bytes:,} bytes"
         else:
             what = "nothing" if record is None else "another object"
     raise SandboxRefused(
-        f"{way.target}: Zope said that it copied {plan.copied.objects:,} objects, and its "
+        f"{way.target}: Zope said that it copied {told['objects']:,} objects, and its "
         f"storage has {what} there",
         hint="somebody may have worked there right now; Zope's Undo takes the copy back",
     )
