@@ -2,33 +2,119 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from zmount.cli.app import App
 from zmount.cli.completing import process_names
+
+if TYPE_CHECKING:
+    from zmount.operations.health_readings import Health
+
+EVERY_S = 5.0  # between two looks of --watch, unless it says
 
 
 @click.command("health")
 @click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=process_names)
 @click.option("--only", multiple=True, metavar="CHECK", help="Make only this check (repeatable).")
 @click.option("--except", "excluded", multiple=True, metavar="CHECK", help="Leave this check out.")
-@click.option("--write", "writes", is_flag=True, help="Also vote on a transaction, and abort it.")
-@click.option("--all", "is_all", is_flag=True, help="Show what is ok, too, one by one.")
+@click.option("--all", "is_all", is_flag=True, help="Show what is ok, too.")
+@click.option(
+    "--write",
+    "writes",
+    is_flag=True,
+    help="Also begin a transaction on each storage that is no production's, vote, and abort.",
+)
+@click.option("--nagios", is_flag=True, help="Print one line with performance data.")
+@click.option("--prometheus", is_flag=True, help="Print Prometheus' text format.")
+@click.option(
+    "--prometheus-file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Write that to FILE, for the node exporter.",
+)
+@click.option(
+    "--watch",
+    "every_s",
+    type=click.FloatRange(min=0.2),
+    is_flag=False,
+    flag_value=EVERY_S,
+    metavar="[SECONDS]",
+    help=f"Look again every so many seconds [{EVERY_S:.0f}], until Ctrl-C.",
+)
 @click.pass_context
-def health(
-    ctx: click.Context,
-    names: tuple[str, ...],
-    only: tuple[str, ...],
-    excluded: tuple[str, ...],
-    writes: bool,
-    is_all: bool,
-) -> None:
-    """Say how everything is."""
-    from zmount.cli.health_text import health_text
-    from zmount.operations.health import health
+def health(ctx: click.Context, /, names: tuple[str, ...], **said: Any) -> None:
+    """Check every server, storage, instance, mount and file, all at the same time.
+
+    NAME is a ZEO server, a storage, a site, an instance or one process of it. What is not
+    ok is shown, with what to do. From where on a number is wrong is said by <health> in
+    zmount.conf; docs/howto/health.md tells of each check.
+
+    Exit status: 0, all is ok; 1, there are warnings; 2, something is critical; 3, something
+    is not to be known.
+
+    \b
+    Examples:
+      zmount health
+      zmount health pub --watch
+      zmount health --nagios --except last-pack
+    """
+    from zmount.operations.health import HealthWish, health
     from zmount.topology.load import load
 
+    if said["nagios"] and said["prometheus"]:
+        raise click.UsageError("--nagios and --prometheus cannot both be printed", ctx)
     app = ctx.ensure_object(App)
-    seen = health(load(app.path), app.host, names, only=only, excluded=excluded, writes=writes)
-    app.show(health_text(seen, is_all), seen.as_json(), wraps=False)
-    ctx.exit(seen.exit_status)
+    wish = HealthWish(
+        names=names, only=said["only"], excluded=said["excluded"], writes=said["writes"]
+    )
+    shape = "nagios" if said["nagios"] else "prometheus" if said["prometheus"] else ""
+
+    def look() -> int:
+        seen = health(load(app.path), app.host, wish)
+        if said["prometheus_file"] is not None:
+            _publish(seen, said["prometheus_file"])
+        _show(app, seen, shape, said["is_all"])
+        return seen.exit_status
+
+    every_s: float | None = said["every_s"]
+    ctx.exit(look() if every_s is None else _watch(look, every_s, shape or app.as_json))
+
+
+def _show(app: App, seen: Health, shape: str, is_all: bool) -> None:
+    if shape == "nagios":
+        from zmount.cli.health_nagios import nagios_line
+
+        app.show(nagios_line(seen), seen.as_json())
+    elif shape == "prometheus":
+        from zmount.operations.health_prometheus import prometheus_text
+
+        app.show(prometheus_text(seen).rstrip("\n"), seen.as_json())
+    else:
+        from zmount.cli.health_text import health_text
+
+        app.show(health_text(seen, is_all), seen.as_json(), wraps=False)
+
+
+def _publish(seen: Health, path: Path) -> None:
+    from zmount.operations.health_prometheus import publish_for_prometheus
+
+    publish_for_prometheus(seen, path)
+
+
+def _watch(look: Callable[[], int], every_s: float, is_for_machines: object) -> int:
+    """Look again and again; return the last look's exit status when Ctrl-C ends it."""
+    from zmount.effects.clock import pause
+
+    status = 0
+    try:
+        while True:
+            if not is_for_machines:
+                click.clear()  # does nothing where there is no terminal
+            status = look()
+            pause(every_s)
+    except KeyboardInterrupt:
+        return status

@@ -14,7 +14,8 @@ from zmount.filestorage.reindex import index_path
 class FileSeen:
     """The file PATH; ``inode`` is None where there is none, or ``why_not`` it may not be seen.
 
-    ``real_path`` is its name without symbolic links, as the kernel tells it of a process.
+    ``real_path`` is its name without symbolic links, as the kernel tells it of a process;
+    ``modified_at`` is in seconds since the epoch.
     """
 
     path: Path
@@ -22,6 +23,7 @@ class FileSeen:
     device: int = 0
     inode: int | None = None
     size_bytes: int = 0
+    modified_at: float = 0.0
     why_not: str = ""
 
     @property
@@ -45,6 +47,7 @@ def see_file(path: Path) -> FileSeen:
         device=state.st_dev,
         inode=state.st_ino,
         size_bytes=state.st_size,
+        modified_at=state.st_mtime,
     )
 
 
@@ -54,3 +57,16 @@ def index_known(path: Path) -> int | None:
     :raises StorageUnreadable: the index is none, or may not be read
     """
     return index_position(index_path(path))
+
+
+def first_tid(path: Path) -> bytes | None:
+    """Return the first transaction of the data file PATH; None: it has none, or is not to be read.
+
+    Source: ``ZODB/FileStorage/format.py``: the tid follows four bytes of magic.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(12)
+    except OSError:
+        return None
+    return head[4:] if len(head) == 12 and head.startswith(b"FS") else None

@@ -40,6 +40,8 @@ class ZeoRecords:
     :raises StorageUnreadable: the server does not give it
     """
 
+    _is_read_only = True
+
     def __init__(
         self,
         storage: Storage,
@@ -88,7 +90,7 @@ class ZeoRecords:
 
     def _begin(self, greeting: bytes, name: str) -> None:
         """Take the storage NAME, and ask for the first records before they are asked for."""
-        number, register = self._numbered("register", name, True)
+        number, register = self._numbered("register", name, self._is_read_only)
         messages = [greeting, register]
         for oid in _AHEAD:
             ahead, load = self._numbered("loadBefore", oid, maxtid)
@@ -101,6 +103,11 @@ class ZeoRecords:
         number, message = self._numbered(method, *args)
         self._send(message)
         return self._answer(number)
+
+    def _tell(self, method: str, *args: object) -> None:
+        """Call METHOD, which answers nothing."""
+        self._calls += 1
+        self._send(self._encode(self._calls, True, method, args))
 
     def _numbered(self, method: str, *args: object) -> tuple[int, bytes]:
         self._calls += 1

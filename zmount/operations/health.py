@@ -13,12 +13,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 
 from zmount.effects.clock import Stopwatch, now
 from zmount.errors import UnknownName
 from zmount.operations.health_checks import BY_NAME, known
 from zmount.operations.health_conflicts import Counters
 from zmount.operations.health_files import file_readings
+from zmount.operations.health_history import history_readings
 from zmount.operations.health_host import (
     clock_readings,
     config_readings,
@@ -46,21 +48,25 @@ Readings = tuple[Reading, ...]
 MOST_THREADS = 64  # they wait nearly all the time
 
 
-def health(
-    topology: Topology,
-    host: Host,
-    names: Iterable[str] = (),
-    *,
-    only: Iterable[str] = (),
-    excluded: Iterable[str] = (),
-    writes: bool = False,
-) -> Health:
-    """Return how the part of TOPOLOGY is that HOST runs, and what it reaches.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthWish:
+    """What is to be looked at, and how.
 
-    NAMES of ZEO servers, storages, sites, instances and processes say what is looked at.
-    ONLY and EXCLUDED are names of checks. WRITES: also whether storages that are no
-    production's can be written to; nothing is committed. TOPOLOGY has what is unmounted,
-    too.
+    ``names`` are of ZEO servers, storages, sites, instances and processes, none for all;
+    ``only`` and ``excluded`` of checks. ``writes``: also whether storages that are no
+    production's can be written to; nothing is committed.
+    """
+
+    names: tuple[str, ...] = ()
+    only: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
+    writes: bool = False
+
+
+def health(topology: Topology, host: Host, wish: HealthWish = HealthWish()) -> Health:
+    """Return how the part of TOPOLOGY is that HOST runs, and what it reaches, as far as WISHed.
+
+    TOPOLOGY has what is unmounted, too.
 
     :raises UnknownName: there is no such check, or no such thing
     """
@@ -68,8 +74,8 @@ def health(
     as_run = without_unmounted(topology)
     scene = Scene(
         local=LocalProcesses(topology=as_run, host=host),
-        checks=_chosen(tuple(only), tuple(excluded), writes),
-        names=_meant(as_run, tuple(names)),
+        checks=_chosen(wish),
+        names=_meant(as_run, wish.names),
     )
     counters = Counters(host)
     with ThreadPoolExecutor(MOST_THREADS, "health") as threads:
@@ -83,11 +89,11 @@ def health(
     )
 
 
-def _chosen(only: tuple[str, ...], excluded: tuple[str, ...], writes: bool) -> frozenset[str]:
-    chosen = known(only) or (frozenset(BY_NAME) - {"write"})
-    if writes:
+def _chosen(wish: HealthWish) -> frozenset[str]:
+    chosen = known(wish.only) or (frozenset(BY_NAME) - {"write"})
+    if wish.writes:
         chosen |= {"write"}
-    return chosen - known(excluded)
+    return chosen - known(wish.excluded)
 
 
 def _meant(topology: Topology, names: tuple[str, ...]) -> frozenset[str]:
@@ -122,6 +128,7 @@ def _look(
         if scene.asks("mounts")
     ]
     other.append(threads.submit(_all, volume_readings, scene))
+    other.append(threads.submit(_all, history_readings, scene))
     if not scene.names:
         other.append(threads.submit(_all, config_readings, scene))
     openers: dict[str, Opener] = {}

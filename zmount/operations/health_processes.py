@@ -15,7 +15,7 @@ from zmount.effects.zope_requests import requests_of
 from zmount.errors import ProcessFailed
 from zmount.operations.health_readings import Reading, State, judged, worst
 from zmount.operations.health_scene import Scene, Subject
-from zmount.operations.health_words import count_words, size_words, time_words
+from zmount.operations.health_words import count_words, silence, size_words, time_words
 from zmount.operations.spin import ALIVE
 from zmount.operations.spinning import printable
 from zmount.operations.status import ProcessStatus, observe_process
@@ -37,6 +37,11 @@ _STATES: dict[str, State] = {
     "foreign": "critical",
     "stopped": "critical",
     "unknown": "unknown",
+}
+_DO: dict[str, str] = {  # where that is not `zmount status`
+    "stopped": "zmount start {}",
+    "restarting": "zmount logs {} --errors",
+    "unmanaged": "zmount restart {}, at a quiet time: then it is kept alive again",
 }
 
 
@@ -118,27 +123,41 @@ def _is_idle(seen: Seen) -> bool:
 
 
 def _kept(subject: Subject, status: ProcessStatus) -> Iterator[Reading]:
-    state, said = _STATES[status.state], str(status.state)
+    state, said = _STATES[status.state], _sentence(status)
     if status.state == "stopped" and not status.process.autostart:
         state, said = "ok", "does not run; it is started on demand"
-    elif status.state == "running" and status.uptime_s is not None:
-        said = f"runs for {time_words(status.uptime_s)}, pid {status.pid}"
-    if status.state != "running" and status.detail:
-        said += f": {status.detail}"
     if status.restarts and state == "ok":
         state = "warning"
     restarts = subject.number("restarts", status.restarts or 0, "count")
     if status.restarts:
         said += f"; its manager started it again {count_words(status.restarts, 'time')}"
     up = subject.number("up", 1 if status.is_up else 0, "count")
-    hint = "" if state == "ok" else f"zmount status {status.process.name}"
+    do = _DO.get(status.state, "zmount status {}")
+    hint = "" if state == "ok" else do.format(status.process.name)
     yield from subject.says("process", state, said, up, restarts, hint=hint)
+
+
+def _sentence(status: ProcessStatus) -> str:
+    runs = f"runs, pid {status.pid}"
+    if status.uptime_s is not None:
+        runs = f"runs for {time_words(status.uptime_s)}, pid {status.pid}"
+    if status.state == "running":
+        return runs
+    said = {
+        "starting": f"{runs}, but does not answer yet",
+        "not answering": f"{runs}, but does not answer",
+        "restarting": f"{runs}, but does not answer" if status.is_up else "died, and is restarted",
+        "unmanaged": runs,
+        "stopped": "does not run",
+        "foreign": "does not run",
+    }.get(status.state, "is unknown")
+    return f"{said}: {status.detail}" if status.detail else said
 
 
 def _http(scene: Scene, subject: Subject, seen: Seen) -> Iterator[Reading]:
     where = f"at {scene.local.address_of(seen.process)}"
     if not seen.answer.is_answering:
-        said = f"does not answer {where}: {seen.answer.detail}"
+        said = f"does not answer {where}: {silence(seen.answer.detail, scene.timeout_s)}"
         hint = f"zmount spin {seen.process.name}" if seen.pid else f"zmount status {subject.name}"
         yield from subject.says("http", "critical", said, hint=hint)
         return

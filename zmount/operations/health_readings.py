@@ -19,13 +19,14 @@ _WORST_FIRST: tuple[State, ...] = ("critical", "warning", "unknown", "ok")
 class Number:
     """A number that was measured; ``name`` tells its unit, as Prometheus wants it.
 
-    ``limits`` are those that it was judged by, if any.
+    ``limits`` are those that it was judged by, if any; some numbers are wrong below them.
     """
 
     name: str
     value: float
     unit: Unit
     limits: Limits = Limits()
+    is_wrong_below: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,7 @@ from zmount.effects.process_table import OpenFile, open_files
 from zmount.operations.health_readings import Number, Reading, State, judged
 from zmount.operations.local_processes import LocalProcesses
 from zmount.operations.process_names import noun_name
-from zmount.topology.health import HealthLimits, Limits, Unit
+from zmount.topology.health import BELOW, HealthLimits, Limits, Unit
 from zmount.topology.instances import Instance
 from zmount.topology.processes import Process
 from zmount.topology.storages import Storage
@@ -121,7 +121,7 @@ class Subject:
     def number(self, name: str, value: float, unit: Unit, key: str = "") -> Number:
         """Return a number with the limits of KEY."""
         limits = self.limits(key) if key else Limits()
-        return Number(name=name, value=value, unit=unit, limits=limits)
+        return Number(name=name, value=value, unit=unit, limits=limits, is_wrong_below=key in BELOW)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from threading import Event
 from typing import Any
 
 from ZODB.utils import maxtid, z64
@@ -17,11 +19,12 @@ from zmount.effects.answers import Answer, ask_zeo
 from zmount.effects.clock import Stopwatch, now
 from zmount.effects.raw_zeo import ZeoRecords
 from zmount.effects.space import size_bytes
+from zmount.effects.zeo_write import try_commit
 from zmount.errors import StorageUnreadable
 from zmount.operations.health_conflicts import Counted, Counters
 from zmount.operations.health_readings import Number, Reading, judged, worst
 from zmount.operations.health_scene import Scene, Subject
-from zmount.operations.health_words import count_words, size_words, time_words
+from zmount.operations.health_words import count_words, silence, size_words, time_words
 from zmount.tids import tid_time
 from zmount.topology.processes import Process
 from zmount.topology.storages import Storage
@@ -63,8 +66,10 @@ def server_readings(scene: Scene, asked: Asked, counters: Counters) -> Iterator[
         if told is not None:
             yield from _as_told(scene, storage, told, counters)
     if scene.asks(*_READ):
+        is_silent = Event()  # set by the first that waited in vain: all others would, too
+        read = partial(_read, scene, asked, is_silent=is_silent)
         with ThreadPoolExecutor(CONNECTIONS, "read") as threads:
-            for readings in threads.map(lambda each: _read(scene, asked, each), storages):
+            for readings in threads.map(read, storages):
                 yield from readings
 
 
@@ -81,7 +86,8 @@ def _server(scene: Scene, asked: Asked, storages: int) -> Iterator[Reading]:
     where = f"at {scene.local.address_of(asked.process)}"
     what = count_words(storages, "storage")
     if not asked.answer.is_answering:
-        said = f"does not answer {where}: {asked.answer.detail}; {what} cannot be reached"
+        why = silence(asked.answer.detail, scene.timeout_s)
+        said = f"does not answer {where}: {why}; {what} cannot be reached"
         yield from subject.says("zeo", "critical", said, hint=f"zmount status {subject.name}")
         return
     if asked.answer.clients is None:
@@ -109,7 +115,7 @@ def _as_told(
     )
     yield from _last_transaction(subject, str(told.get("last-transaction", "")))
     yield from _conflicts(subject, told, counters)
-    yield from _commit_lock(subject, told)
+    yield from _commit_lock(subject, storage, told)
 
 
 def _last_transaction(subject: Subject, tid_hex: str) -> Iterator[Reading]:
@@ -158,7 +164,7 @@ def _conflicts(subject: Subject, told: Mapping[str, Any], counters: Counters) ->
         yield from subject.measured("conflicts", number, said, *more)
 
 
-def _commit_lock(subject: Subject, told: Mapping[str, Any]) -> Iterator[Reading]:
+def _commit_lock(subject: Subject, storage: Storage, told: Mapping[str, Any]) -> Iterator[Reading]:
     began = told.get("lock_time")
     held = max(0.0, now() - float(began)) if began else 0.0
     waiting = int(told.get("waiting", 0))
@@ -166,7 +172,7 @@ def _commit_lock(subject: Subject, told: Mapping[str, Any]) -> Iterator[Reading]
     number = subject.number("commit_lock_seconds", held, "seconds", "commit-lock")
     going = subject.number("transactions", active, "count")
     said = (
-        f"one transaction holds the commit lock for {time_words(held)}"
+        f"a transaction has held the commit lock for {time_words(held)}"
         if began
         else f"nobody holds the commit lock, {count_words(active, 'transaction')} under way"
     )
@@ -174,9 +180,9 @@ def _commit_lock(subject: Subject, told: Mapping[str, Any]) -> Iterator[Reading]
     if told.get("timeout-thread-is-alive") is False:
         state = worst((state, "critical"))
         said += "; the thread that ends transactions after transaction-timeout is dead"
-        hint = "zmount restart its server"
+        hint = f"zmount restart {storage.server.name}" if storage.server is not None else ""
     elif state != "ok":
-        hint = "zmount spin: a client hangs in the middle of a commit"
+        hint = "zmount spin: a client hangs in the middle of a commit; restart that one"
     yield from subject.says("commit-lock", state, said, number, going, hint=hint)
     yield from subject.measured(
         "waiting",
@@ -186,18 +192,29 @@ def _commit_lock(subject: Subject, told: Mapping[str, Any]) -> Iterator[Reading]
     )
 
 
-def _read(scene: Scene, asked: Asked, storage: Storage) -> tuple[Reading, ...]:
+def _read(scene: Scene, asked: Asked, storage: Storage, *, is_silent: Event) -> tuple[Reading, ...]:
     """Return how STORAGE is for a client."""
     subject = Subject(scene=scene, kind="storage", name=storage.name)
-    return tuple(_taken(scene, asked, storage, subject))
+    return tuple(_taken(scene, asked, storage, subject, is_silent))
 
 
-def _taken(scene: Scene, asked: Asked, storage: Storage, subject: Subject) -> Iterator[Reading]:
+def _taken(
+    scene: Scene, asked: Asked, storage: Storage, subject: Subject, is_silent: Event
+) -> Iterator[Reading]:
     server = asked.process.noun
     assert isinstance(server, ZeoServer)
     clients = asked.answer.clients
     if clients is None:
         return  # the server's own reading says why
+    if is_silent.is_set():
+        said = f"not asked for: {server.name} stopped answering while it gave another storage"
+        for check in _READ:
+            yield from subject.says(check, "unknown", said, hint=f"zmount status {server.name}")
+        return
+    if scene.asks("write") and storage.role != "production":
+        yield from _written(scene, asked, storage, subject)
+    if not scene.asks("storage"):
+        return
     if storage.zeo_name not in clients:
         yield from subject.says(
             "storage",
@@ -206,20 +223,41 @@ def _taken(scene: Scene, asked: Asked, storage: Storage, subject: Subject) -> It
             hint=f"zmount diff-config; zmount restart {server.name}",
         )
         return
-    watch = Stopwatch()
+    watch, hint = Stopwatch(), ""
     address, tls = scene.local.address_of(asked.process), scene.local.client_tls(server)
     try:
         records = ZeoRecords(storage, address, tls, timeout_s=scene.timeout_s)
+        hint = f"zmount verify {storage.name} says whether it is damaged"
         try:
             root = records.loadBefore(z64, maxtid)
             seconds, said_bytes = watch.seconds, records.size_bytes()
         finally:
             records.close()
     except StorageUnreadable as why:
+        if watch.seconds >= scene.timeout_s:
+            is_silent.set()
+            hint = ""
         said = str(why).removeprefix(f"storage {storage.name}: ")
-        yield from subject.says("storage", "critical", said, hint=why.hint)
+        yield from subject.says("storage", "critical", said, hint=hint or why.hint)
         return
     yield from _size(scene, storage, subject, said_bytes, seconds, is_empty=root is None)
+
+
+def _written(scene: Scene, asked: Asked, storage: Storage, subject: Subject) -> Iterator[Reading]:
+    """Try a commit; nothing of it stays."""
+    server = asked.process.noun
+    assert isinstance(server, ZeoServer)
+    address, tls = scene.local.address_of(asked.process), scene.local.client_tls(server)
+    watch = Stopwatch()
+    try:
+        try_commit(storage, address, tls, timeout_s=scene.timeout_s)
+    except StorageUnreadable as why:
+        said = str(why).removeprefix(f"storage {storage.name}: ")
+        yield from subject.says("write", "critical", f"takes no commit: {said}", hint=why.hint)
+        return
+    number = subject.number("vote_seconds", watch.seconds, "seconds")
+    said = f"would take a commit: voted and aborted in {time_words(watch.seconds)}"
+    yield from subject.says("write", "ok", said, number)
 
 
 def _size(
