@@ -21,6 +21,7 @@ from zmount.topology.addresses import Address
 from zmount.topology.zeo import Tls
 
 RUOK = b"\x00\x00\x00\x04ruok"  # ZEO.asyncio.server: a message of four bytes
+SILENT = "it says nothing"  # detail of one that did not answer in time
 _LARGEST_ANSWER = 64 * 1024 * 1024
 
 
@@ -171,7 +172,7 @@ def _exactly(connection: socket.socket, length: int) -> bytes:
 
 def _reason(error: OSError) -> str:
     if isinstance(error, TimeoutError):
-        return "it says nothing"
+        return SILENT
     if isinstance(error, (ConnectionRefusedError, FileNotFoundError)):
         return "nothing listens there"
     return error.strerror or str(error)
