@@ -63,11 +63,16 @@ def killed_at(number: int, function: Callable[[], object]) -> bool:
 
 
 def snapshot(directory: Path) -> dict[str, tuple[int, str]]:
-    """Return the mode and text of everything in DIRECTORY, but for zmount's journal and lock."""
+    """Return the mode and text of everything in DIRECTORY, but for zmount's own.
+
+    That is its journal, its lock and its history.
+    """
     found = {}
     for path in sorted(directory.rglob("*")):
         name = str(path.relative_to(directory))
         if name.endswith("var/zmount") or "/journal" in name or name.endswith("var/zmount/lock"):
+            continue
+        if path.suffix == ".history":
             continue
         text = path.read_text(errors="surrogateescape") if path.is_file() else "(directory)"
         found[name] = (path.stat().st_mode & 0o7777, text)

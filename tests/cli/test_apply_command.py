@@ -99,7 +99,8 @@ def test_what_zope_would_not_read_is_never_written(empty: Deploy) -> None:
     done = write(deployment)
     assert done.returncode == 4
     assert "no-such-key-of-zope" in done.stderr
-    assert [path.name for path in deployment.directory.iterdir()] == ["zmount.conf"]
+    made = {path.name for path in deployment.directory.iterdir()}
+    assert made == {"zmount.conf", "zmount.history"}
 
 
 def test_diff_config_shows_what_would_change_and_says_so_by_its_exit(empty: Deploy) -> None:
@@ -153,7 +154,7 @@ def test_no_secret_is_ever_shown_old_or_new(empty: Deploy) -> None:
     deployment = empty(SECRETS)
     shown = [deployment.zmount("diff-config", "--full"), write(deployment, "--json")]
     files = [path for path in deployment.directory.rglob("*") if path.is_file()]
-    holders = [path for path in files if "hunter2" in path.read_text()]
+    holders = [path for path in files if b"hunter2" in path.read_bytes()]
     assert {path.stat().st_mode & 0o777 for path in holders if path != deployment.conf} == {0o600}
     deployment.rewrite(SECRETS.replace("hunter2", "hunter3"))
     shown += [deployment.zmount("diff-config", *options) for options in ((), ("--json",))]
@@ -162,6 +163,7 @@ def test_no_secret_is_ever_shown_old_or_new(empty: Deploy) -> None:
     shown += [write(deployment), write(deployment, "--overwrite"), deployment.zmount("undo")]
     assert [result.returncode for result in shown] == [1, 0, 1, 1, 5, 0, 0]
     assert "DB_PASSWORD ••••••" in shown[2].stdout
+    assert b"hunter" not in deployment.conf.with_suffix(".history").read_bytes()
     for result in shown:
         assert "hunter" not in result.stdout + result.stderr
 
@@ -353,7 +355,8 @@ def test_a_user_that_zmount_cannot_act_for_is_refused_before_anything_is_made(
     done = write(deployment)
     assert done.returncode == 5
     assert "no-such-user" in done.stderr
-    assert [path.name for path in deployment.directory.iterdir()] == ["zmount.conf"]
+    made = {path.name for path in deployment.directory.iterdir()}
+    assert made == {"zmount.conf", "zmount.history"}
 
 
 def test_what_processes_write_is_their_users_and_what_they_read_is_not(empty: Deploy) -> None:

@@ -54,11 +54,11 @@ def write(topology: Topology, *, overwrite: bool = False) -> Plan:
 
 
 def files(directory: Path) -> Files:
-    """Return the texts of all files, but for zmount's own and the topology."""
+    """Return the texts of all files, but for zmount's own, the topology and its history."""
     return {
         str(path.relative_to(directory)): path.read_text()
         for path in sorted(directory.rglob("*"))
-        if path.is_file() and "var/zmount" not in str(path) and path.name != "zmount.conf"
+        if path.is_file() and "var/zmount" not in str(path) and path.parent != directory
     }
 
 
@@ -186,7 +186,8 @@ def test_undo_without_any_apply_says_so_and_makes_nothing(place: Place) -> None:
     topology = place.says(0)
     with pytest.raises(ApplyRefused, match="there is no apply"):
         undo(topology, topology.hosts[0])
-    assert [path.name for path in place.directory.iterdir()] == ["zmount.conf"]
+    made = {path.name for path in place.directory.iterdir()}
+    assert made == {"zmount.conf", "zmount.history"}
 
 
 def test_undo_leaves_alone_what_a_person_changed_since(place: Place) -> None:

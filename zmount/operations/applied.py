@@ -7,6 +7,7 @@ from typing import Any
 
 from zmount.errors import PrepareFailed, ZMountError
 from zmount.operations.prepared import Prepared
+from zmount.operations.recorded import Record
 from zmount.plan.plan import Plan
 
 
@@ -62,3 +63,16 @@ class Applied:
             "prepared": self.prepared.as_json() if self.prepared is not None else None,
             "prepare_error": str(self.prepare_error) if self.prepare_error is not None else None,
         }
+
+
+def record_applied(record: Record, done: Applied) -> None:
+    """Tell RECORD what was DONE, and what is not as it should be all the same."""
+    record.plan(done.plan.all_steps)
+    if done.prepared is not None:
+        record.plan(
+            f"{root.instance}: {step}" for root in done.prepared.roots for step in root.made
+        )
+    record.numbers(files=len(done.plan.file_steps))
+    if not record.entry.plan:
+        record.nothing_to_do()
+    record.judged_by(done.refuse_incomplete)

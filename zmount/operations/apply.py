@@ -8,6 +8,8 @@
 5. verify:  read everything back.
 6. prepare: mount points, users and sessions in the roots of instances that are
             down. What fails here leaves the files as they are.
+
+The history gets an entry.
 """
 
 from __future__ import annotations
@@ -25,10 +27,11 @@ from zmount.errors import (
     StorageUnreadable,
     TopologyError,
 )
-from zmount.operations.applied import Applied
+from zmount.operations.applied import Applied, record_applied
 from zmount.operations.outdated import outdated
 from zmount.operations.plan_host import plan_host, refuse_conflicts, what_is_wanted
 from zmount.operations.prepare import prepare
+from zmount.operations.recorded import recorded
 from zmount.plan.plan import Plan
 from zmount.render.activation import activation
 from zmount.render.files import schedule_files
@@ -64,6 +67,20 @@ def apply(topology: Topology, host: Host, wish: Wish, say: Say) -> Applied:
     :raises ApplyFailed: a step failed; everything is as it was before
     :raises Locked: another zmount is at work here
     """
+    with recorded(
+        topology.file,
+        host.name,
+        "apply",
+        subjects=[host.name],
+        arguments={"overwrite": wish.overwrites, "prepare": wish.prepares},
+        dry_run=wish.is_dry_run,
+    ) as record:
+        done = _applied(topology, host, wish, say)
+        record_applied(record, done)
+    return done
+
+
+def _applied(topology: Topology, host: Host, wish: Wish, say: Say) -> Applied:
     refuse_errors(topology)
     wanted = what_is_wanted(topology, host)
     demand_valid(validate(topology, host, wanted.files))

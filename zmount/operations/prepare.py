@@ -25,6 +25,7 @@ from zmount.errors import OfflineFailed, PrepareFailed
 from zmount.operations.mount_repairs import Refusal
 from zmount.operations.prepare_plan import RootPlan, Seen, plan_root, see
 from zmount.operations.prepared import Prepared, PreparedRoot
+from zmount.operations.recorded import recorded
 from zmount.operations.root_changes import changed, servers_of
 from zmount.plan.offline import Offline
 from zmount.plan.root_steps import MakeAdministrator, MakeContent, MakeMountPoint, RootStep
@@ -70,7 +71,13 @@ def prepare(
     say = progress or _say_nothing
     looks = [_look(topology, replica) for replica in _replicas(topology, host, names)]
     needed = () if dry_run else servers_of(look.instance for look in looks if look.plan.steps)
-    with served(topology, host, needed, say):
+    to_do = [look.instance.name for look in looks if look.plan.steps]
+    with (
+        recorded(
+            topology.file, host.name, "prepare", subjects=to_do, dry_run=dry_run or not to_do
+        ) as record,
+        served(topology, host, needed, say),
+    ):
         roots = tuple(
             _make(topology, look, say)
             if look.plan.steps and not dry_run
@@ -79,6 +86,7 @@ def prepare(
             )
             for look in looks
         )
+        record.plan(f"{root.instance}: {step}" for root in roots for step in root.made)
     return Prepared(
         roots=roots,
         is_dry_run=dry_run,

@@ -39,6 +39,7 @@ from zmount.errors import (
     AccessRefused,
     ApplyRefused,
     HistoryUnreadable,
+    JobRefused,
     Locked,
     PackRefused,
     SandboxRefused,
@@ -52,7 +53,15 @@ T = TypeVar("T")
 JOB = "ZMOUNT_JOB"  # the environment's variable with the scheduled job's name
 PAUSE_S = 60  # before a history that could not be written is tried again
 INTERRUPTED = 130  # the exit status, as shells say it
-_REFUSALS = (ApplyRefused, PackRefused, SwapRefused, SandboxRefused, AccessRefused, Locked)
+_REFUSALS = (
+    ApplyRefused,
+    PackRefused,
+    SwapRefused,
+    SandboxRefused,
+    AccessRefused,
+    JobRefused,
+    Locked,
+)
 _log = logging.getLogger("zmount.history")  # without a handler Python writes it to stderr
 _given_up: dict[Path, Stopwatch] = {}
 
@@ -87,6 +96,13 @@ class Record:
         if error is not None:
             refused = isinstance(error, _REFUSALS)
             self._came("refused" if refused else "failed", error.exit_code, error)
+
+    def judged_by(self, refuse: Callable[[], None]) -> None:
+        """It came to the error that REFUSE raises, which tells what went wrong, if anything did."""
+        try:
+            refuse()
+        except ZMountError as error:
+            self.failed(error)
 
     def interrupted(self, error: ZMountError | None = None) -> None:
         """Somebody did not want to wait for its end; ERROR is how that ended it."""

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from zmount.effects.apply import recover
 from zmount.effects.lock import locked
 from zmount.operations.changes import Change, Watcher
+from zmount.operations.changes_recorded import changes_recorded
 from zmount.operations.local_processes import LocalProcesses
 from zmount.operations.process_names import named_processes, with_needed
 from zmount.operations.start import start_processes
@@ -34,7 +35,7 @@ def restart(
     """
     local = LocalProcesses(topology=topology, host=host)
     named = named_processes(topology, host, names)
-    with locked(host.directory) as state:
+    with changes_recorded(local, "restart", named) as tell, locked(host.directory) as state:
         recover(state)
         chosen = named or tuple(
             process
@@ -45,4 +46,4 @@ def restart(
         failed = {change.process.name for change in stopped if change.error is not None}
         startable = [process for process in chosen if process.name not in failed]
         started = start_processes(local, with_needed(startable, local.all), watch)
-    return stopped + started
+        return tell(stopped + started)

@@ -25,6 +25,7 @@ from zmount.errors import (
     ZMountError,
 )
 from zmount.operations.changes import Change, Watcher
+from zmount.operations.changes_recorded import changes_recorded
 from zmount.operations.local_processes import LocalProcesses
 from zmount.operations.needed_servers import must_have_its_servers
 from zmount.operations.prepare import prepare
@@ -52,9 +53,10 @@ def start(
     chosen = named_processes(topology, host, names) or tuple(
         process for process in local.all if process.autostart
     )
-    with locked(host.directory) as state:
+    wanted = with_needed(chosen, local.all)
+    with changes_recorded(local, "start", wanted) as tell, locked(host.directory) as state:
         recover(state)  # what runs must not read half of what an interrupted apply wrote
-        return start_processes(local, with_needed(chosen, local.all), watch)
+        return tell(start_processes(local, wanted, watch))
 
 
 def start_processes(

@@ -17,6 +17,7 @@ from zmount.effects.process_table import keeper
 from zmount.effects.signals import end
 from zmount.errors import ProcessFailed, ZMountError
 from zmount.operations.changes import Change, Watcher
+from zmount.operations.changes_recorded import changes_recorded
 from zmount.operations.local_processes import LocalProcesses
 from zmount.operations.process_names import named_processes
 from zmount.operations.status import observe_process
@@ -39,10 +40,10 @@ def stop(
     """
     local = LocalProcesses(topology=topology, host=host)
     chosen = named_processes(topology, host, names) or local.all
-    with locked(host.directory):
+    with changes_recorded(local, "stop", chosen) as tell, locked(host.directory):
         if not force:
             _must_not_be_needed(local, chosen)
-        return stop_processes(local, chosen, watch)
+        return tell(stop_processes(local, chosen, watch))
 
 
 def stop_processes(

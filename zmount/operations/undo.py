@@ -18,9 +18,10 @@ from zmount.effects.journal import Entry, complete
 from zmount.effects.local_host import observe
 from zmount.effects.lock import locked
 from zmount.errors import ApplyRefused
-from zmount.operations.applied import Applied
+from zmount.operations.applied import Applied, record_applied
 from zmount.operations.outdated import outdated
 from zmount.operations.plan_host import keep_running
+from zmount.operations.recorded import recorded
 from zmount.plan.manifest import STATE, manifest_text
 from zmount.plan.plan import Conflict, Plan
 from zmount.plan.seen import Seen, way_past
@@ -46,6 +47,15 @@ def undo(topology: Topology, host: Host, *, dry_run: bool = False) -> Applied:
     :raises ApplyFailed: a step failed; everything is as it was before
     :raises Locked: another zmount is at work here
     """
+    with recorded(
+        topology.file, host.name, "undo", subjects=[host.name], dry_run=dry_run
+    ) as record:
+        done = _undone(topology, host, dry_run=dry_run)
+        record_applied(record, done)
+    return done
+
+
+def _undone(topology: Topology, host: Host, *, dry_run: bool) -> Applied:
     if not is_there(host.directory / STATE):
         raise _nothing(host)
     with locked(host.directory) as state:
