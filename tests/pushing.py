@@ -25,9 +25,15 @@ administrator-password a secret
   address var/zeo.sock
 </zeo>
 <site x.org/>
+<storage plain>
+  blob-dir none
+</storage>
 <instance dev>
   kind development
   http-address 127.0.0.1:{port}
+  <mount plain>
+    mount-point /plain
+  </mount>
 </instance>
 <instance pub>
   kind public

@@ -360,6 +360,23 @@ def test_weak_references_and_lost_objects_stop_it(zopes: Deployment) -> None:
     assert "/home/x.org/news/first holds a weak reference" in refused(zopes, FROM, TO)
 
 
+@pytest.mark.parametrize("is_up", [True, False])
+def test_blobs_do_not_go_into_a_storage_that_has_no_directory_for_them(
+    zopes: Deployment, is_up: bool
+) -> None:
+    if not is_up:
+        assert zopes.zmount("stop", "dev").returncode == 0
+    try:
+        said = refused(zopes, FROM, "dev:/plain/news")
+        assert refused(zopes, FROM, "dev:/plain/news", "--dry-run") == said
+        without = pushed(zopes, f"{FROM}/first", f"dev:/plain/without{is_up}")
+    finally:
+        assert zopes.zmount("start", "dev").returncode == 0
+
+    assert "/home/x.org/news has blobs, and /plain/news is in a storage without" in said
+    assert without["target"]["storage"] == "plain"
+
+
 def test_what_is_off_line_is_left_alone(zopes: Deployment) -> None:
     off = zopes.zmount("offline", "x.org", "--instance", "dev", "--staging")
     assert off.returncode == 0, off.stderr

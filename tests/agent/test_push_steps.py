@@ -11,6 +11,12 @@ from typing import Any
 import pytest
 import transaction
 import zope.component.event  # noqa: F401  delivers events
+from AccessControl.SecurityManagement import (
+    getSecurityManager,
+    newSecurityManager,
+    noSecurityManager,
+)
+from AccessControl.users import nobody
 from Acquisition import aq_base
 from DateTime.DateTime import DateTime
 from OFS.Application import Application
@@ -200,6 +206,24 @@ def test_who_is_told_of_the_copy_changes_neither_owner_nor_local_roles_nor_dates
         copy.modification_date == copy._getOb("inner").modification_date == DateTime("2020/01/02")
     )
     assert copy.number == 7
+
+
+def test_who_is_told_of_the_copy_may_do_what_the_site_wants(app: Any) -> None:
+    asked = []
+
+    def ask(event: Any) -> None:
+        asked.append(getSecurityManager().checkPermission("Manage users", event.object))
+
+    newSecurityManager(None, nobody)
+    provideHandler(ask, (IObjectAddedEvent,))
+    try:
+        push(app, "/from/two", "/copy")
+        assert getSecurityManager().getUser() is nobody
+    finally:
+        getGlobalSiteManager().unregisterHandler(ask, (IObjectAddedEvent,))
+        noSecurityManager()
+
+    assert asked == [1]
 
 
 def test_a_value_whose_class_is_gone_is_told(app: Any) -> None:
