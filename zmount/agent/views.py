@@ -22,6 +22,7 @@ from Products.Five.browser import BrowserView
 from zExceptions import BadRequest
 from zope.interface import alsoProvides
 
+from zmount.agent.draining import is_draining
 from zmount.agent.requests import noted
 from zmount.agent.steps import UnknownStep, carry_out
 
@@ -31,13 +32,16 @@ Answer = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 class Alive(BrowserView):  # type: ignore[misc]
-    """Says that a thread was free to answer."""
+    """Says that a thread was free to answer, or with 503 that no more visitors are wanted."""
 
     def __call__(self) -> str:
         """Return one line; no cache may keep it."""
         response = self.request.response
         response.setHeader("Content-Type", "text/plain; charset=utf-8")
         response.setHeader("Cache-Control", "no-store")
+        if is_draining():
+            response.setStatus(503)
+            return "draining\n"
         return "alive\n"
 
 

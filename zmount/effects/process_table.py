@@ -18,6 +18,7 @@ from zmount.topology.addresses import Address
 
 PROC = Path("/proc")
 _KEEPER = re.compile(r"(^|/)supervisord$|\bzdrun(\.py)?$")
+_TCP_ESTABLISHED = "01"
 _TCP_LISTENS = "0A"
 _UNIX_LISTENS = 0x10000  # __SO_ACCEPTON
 _DELETED = " (deleted)"  # fs/d_path.c
@@ -129,6 +130,18 @@ def listener(address: Address) -> Owner | None:
         return None
     pid = _holder({f"socket:[{inode}]" for inode in inodes})
     return Owner(pid=None) if pid is None else owner(pid)
+
+
+def busy_connections(address: Address) -> int:
+    """Return how many TCP connections to the server at ADDRESS have bytes on the way."""
+    found = 0
+    for table in ("tcp", "tcp6"):
+        for fields in _table(table):
+            sent, _, received = fields[4].partition(":")
+            is_ours = int(fields[1].partition(":")[2], 16) == address.port
+            if is_ours and fields[3] == _TCP_ESTABLISHED and int(sent, 16) + int(received, 16):
+                found += 1
+    return found
 
 
 def opener(path: str | os.PathLike[str]) -> Owner | None:

@@ -19,7 +19,7 @@ OPTIONS: Mapping[Job, frozenset[str]] = {
     "pack": frozenset(("--days", "--no-gc")),
     "verify": frozenset(),
     "health": frozenset(("--only", "--except", "--write", "--prometheus-file")),
-    "restart": frozenset(),
+    "restart": frozenset(("--drain", "--drain-limit")),
     "rotate-logs": frozenset(("--keep", "--size", "--no-compress")),
     "swap-stage": frozenset(("--drop-changes", "--mode")),
     "start": frozenset(),
