@@ -22,7 +22,8 @@ def add_sandbox(app, made, *, path, user, sites, **said):
     is_new_user = _is_missing(app, user)
     _must_fit(app, path, user, sites)
     if is_new_user and not password:
-        raise Refused(f"there is no user {user} any more")
+        kind = app.acl_users.meta_type
+        raise Refused(f"there is no user {user} in acl_users, a {kind}: make the user there")
     if is_new_user:
         app.acl_users._doAddUser(user, password, [], [])
     _make_folder_of_all(app, made, path, said)

@@ -21,6 +21,7 @@ from zmount.effects.raw_storages import is_read_only
 from zmount.errors import SandboxRefused
 from zmount.operations.local_processes import LocalProcesses
 from zmount.operations.prepare_plan import SANDBOX_PERMISSIONS
+from zmount.operations.recorded import recorded
 from zmount.operations.root_changes import change_root
 from zmount.operations.sandbox_look import instance_with_sandboxes, seen_sandboxes
 from zmount.plan.remount_steps import MoveToAttic
@@ -90,12 +91,7 @@ def plan_add(
     for site in sites:
         topology.site(site)
     local = LocalProcesses(topology=topology, host=host)
-    where = instance_with_sandboxes(local, instance)
-    if is_read_only(where.root):
-        raise SandboxRefused(
-            f"the root of {where.name} is read-only",
-            hint="--instance names another development instance",
-        )
+    where = _writable(instance_with_sandboxes(local, instance))
     folder, users = seen_sandboxes(local, where)
     path = str(where.sandboxes)
     step = AddSandbox(
@@ -137,7 +133,7 @@ def plan_remove(
     """
     _must_be_name(user)
     local = LocalProcesses(topology=topology, host=host)
-    where = instance_with_sandboxes(local, instance)
+    where = _writable(instance_with_sandboxes(local, instance))
     folder, users = seen_sandboxes(local, where)
     there = folder.users.get(user) if folder is not None else None
     lost = [site for site in sites if there is None or site not in there.below]
@@ -171,6 +167,15 @@ def change_sandbox(
     """
     if not change.steps:
         return replace(change, is_done=True)
+    subjects = [change.instance, change.user]
+    with recorded(topology.file, host.name, "sandbox", subjects=subjects) as record:
+        record.plan(change.steps)
+        done = _changed(topology, host, change, say)
+        record.plan(f"in the attic: {slot}" for slot in done.slots)
+    return done
+
+
+def _changed(topology: Topology, host: Host, change: SandboxChange, say: Progress) -> SandboxChange:
     local = LocalProcesses(topology=topology, host=host)
     instance = topology.instance(change.instance)
     file = Path(host.etc / "sandbox-users")
@@ -210,6 +215,16 @@ def _spelled(step: RootStep, change: SandboxChange, file: Path) -> dict[str, Any
     if change.is_new_user:
         password = (kept_password(file, step.user) or made_password(file, step.user)).reveal()
     return {**step.as_json(), "password": password}
+
+
+def _writable(instance: Instance) -> Instance:
+    """Return INSTANCE, whose root can be written to."""
+    if is_read_only(instance.root):
+        raise SandboxRefused(
+            f"the root of {instance.name} is read-only",
+            hint="--instance names another development instance",
+        )
+    return instance
 
 
 def _must_be_name(user: str) -> None:
