@@ -6,6 +6,7 @@ import os
 from dataclasses import dataclass
 from pathlib import Path
 
+from zmount.filestorage.format import MAGIC
 from zmount.filestorage.index import index_position
 from zmount.filestorage.reindex import index_path
 
@@ -57,6 +58,15 @@ def index_known(path: Path) -> int | None:
     :raises StorageUnreadable: the index is none, or may not be read
     """
     return index_position(index_path(path))
+
+
+def is_data_file(path: Path) -> bool:
+    """True if PATH begins as a FileStorage's data file does."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(MAGIC)) == MAGIC
+    except OSError:
+        return False
 
 
 def first_tid(path: Path) -> bytes | None:

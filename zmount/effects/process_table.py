@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import stat
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -46,6 +47,7 @@ class OpenFile:
     """A file that a process has open as ``descriptor``, by the file's ``device`` and ``inode``.
 
     ``path`` is its name as the kernel knows it; one that ``is_deleted`` has none any more.
+    ``is_written`` to may be what was opened for that.
     """
 
     descriptor: int
@@ -53,6 +55,7 @@ class OpenFile:
     inode: int
     path: str
     is_deleted: bool = False
+    is_written: bool = False
 
 
 def is_alive(pid: int) -> bool:
@@ -161,7 +164,7 @@ def open_files(pid: int) -> tuple[OpenFile, ...] | None:
 
 def _open_file(entry: Path) -> OpenFile | None:
     try:
-        name, state = str(entry.readlink()), entry.stat()
+        name, state, mode = str(entry.readlink()), entry.stat(), entry.lstat().st_mode
     except OSError:
         return None  # it was closed meanwhile
     return OpenFile(
@@ -170,6 +173,7 @@ def _open_file(entry: Path) -> OpenFile | None:
         inode=state.st_ino,
         path=name.removesuffix(_DELETED),
         is_deleted=name.endswith(_DELETED),
+        is_written=bool(mode & stat.S_IWUSR),  # fs/proc/fd.c: as it was opened
     )
 
 

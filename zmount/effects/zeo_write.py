@@ -13,7 +13,9 @@ from zmount.topology.storages import Storage
 from zmount.topology.zeo import Tls
 
 _ID = "zmount health --write"
-_RECORD = pickle.dumps(PersistentMapping, 3) + pickle.dumps({"data": {}}, 3)
+# larger than what is left of a full disk's last block: that takes a small record, and no other
+_BYTES = 16 * 1024
+_RECORD = pickle.dumps(PersistentMapping, 3) + pickle.dumps({"data": {"": bytes(_BYTES)}}, 3)
 
 
 def try_commit(

@@ -139,3 +139,7 @@ class Opener:
     def of(cls, process: Process, pid: int | None) -> Opener:
         """Return PROCESS with what it has open now."""
         return cls(process=process, pid=pid, files=open_files(pid) if pid is not None else None)
+
+    def again(self) -> Opener:
+        """Return the same process with what it has open by now."""
+        return Opener.of(self.process, self.pid)
