@@ -19,6 +19,7 @@ from zmount.errors import AccessDiffers, PrepareFailed, ProcessFailed, ZMountErr
 from zmount.operations.access import Compared, Pair, compare
 from zmount.operations.access_plan import CopyPlan, CopyWish, differences, plan_copy
 from zmount.operations.local_processes import LocalProcesses
+from zmount.operations.recorded import recorded
 from zmount.operations.root_changes import change_root
 from zmount.plan.access_rules import Key, RootRules, User
 from zmount.plan.access_steps import SetUser
@@ -64,6 +65,25 @@ def copy(
     :raises AccessDiffers: it is not agreed to, or a rule is not what it should be now
     :raises UnknownName: the source is neither of PAIR
     """
+    target = pair.other(wish.source)
+    with recorded(
+        topology.file,
+        host.name,
+        "access",
+        subjects=[target.name],
+        arguments={"copy_from": wish.source, "remove_users": wish.removes_users},
+        dry_run=wish.is_dry_run,
+    ) as record:
+        copied = _copied(topology, host, pair, wish, watch, ask)
+        record.plan(copied.done)
+        if not copied.plan.steps:
+            record.nothing_to_do()
+    return copied
+
+
+def _copied(
+    topology: Topology, host: Host, pair: Pair, wish: CopyWish, watch: Watcher, ask: Ask | None
+) -> Copied:
     target = pair.other(wish.source)
     before = compare(host, pair)
     plan = _plan(topology, pair, wish, before)

@@ -19,6 +19,7 @@ from zmount.effects.raw_roots import RawRoot
 from zmount.effects.raw_storages import RawDatabases, data_fs
 from zmount.errors import RemountFailed, StorageUnreadable, UnknownName
 from zmount.operations.local_processes import LocalProcesses
+from zmount.operations.recorded import recorded
 from zmount.operations.remount import instances_here, must_be_paths, replica_here
 from zmount.operations.root_changes import change_root
 from zmount.plan.remount_steps import DropFromAttic, RestoreFromAttic
@@ -117,6 +118,13 @@ def change_attic(
     :raises RemountFailed: it cannot be done; nothing was changed
     :raises ZMountError: as :func:`change_root`
     """
+    subjects = [change.of.instance, change.of.found.slot]
+    with recorded(topology.file, host.name, "attic", subjects=subjects) as record:
+        record.plan([change.step])
+        return _changed(topology, host, change, say)
+
+
+def _changed(topology: Topology, host: Host, change: AtticChange, say: Progress) -> AtticChange:
     local = LocalProcesses(topology=topology, host=host)
     instance = topology.instance(change.of.instance)
     step, slot = change.step, change.of.found.slot

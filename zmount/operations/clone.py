@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from zmount.effects.signals import terminable
 from zmount.effects.stage_layers import BrokenStage, layers_of
 from zmount.errors import StorageUnreadable
 from zmount.filestorage.clone import Cloned
@@ -22,6 +21,7 @@ from zmount.filestorage.layered_clone import clone_layers
 from zmount.filestorage.layers import Layers
 from zmount.operations.local_processes import LocalProcesses
 from zmount.operations.pack_look import chosen
+from zmount.operations.recorded import recorded
 from zmount.operations.storage_files import files_of
 from zmount.topology.hosts import Host
 from zmount.topology.storages import Storage
@@ -71,10 +71,12 @@ def clone(
     :raises StorageUnwritable: no space, no permission
     """
     (storage,) = chosen(LocalProcesses(topology=topology, host=host), [name])
-    with terminable():
+    to = {"to": str(directory)}
+    with recorded(topology.file, host.name, "clone", subjects=[name], arguments=to) as record:
         made = _cloned(
             storage, directory, lambda phase, done, of: watch(storage.name, phase, done, of)
         )
+        record.numbers(size=made.size_bytes, objects=made.objects, blobs=made.blobs_copied)
     return StorageCloned(storage=storage, clone=made)
 
 

@@ -15,6 +15,7 @@ from zmount.errors import Locked, ZMountError
 from zmount.filestorage.reindex import Indexed, build_index
 from zmount.operations.local_processes import LocalProcesses
 from zmount.operations.pack_look import chosen
+from zmount.operations.recorded import recorded
 from zmount.operations.storage_files import files_of
 from zmount.topology.hosts import Host
 from zmount.topology.storages import Storage
@@ -57,7 +58,17 @@ def index(
     :raises UnknownName: there is no such storage on HOST
     """
     local = LocalProcesses(topology=topology, host=host)
-    return tuple(_index(storage, watch) for storage in chosen(local, names))
+    return tuple(_recorded(storage, local, watch) for storage in chosen(local, names))
+
+
+def _recorded(storage: Storage, local: LocalProcesses, watch: Watcher) -> StorageIndexed:
+    file, host = local.topology.file, local.host.name
+    with recorded(file, host, "index", subjects=[storage.name]) as record:
+        found = _index(storage, watch)
+        record.failed(found.error)
+        if found.index is not None:
+            record.numbers(result=found.index.done, objects=found.index.objects)
+    return found
 
 
 def _index(storage: Storage, watch: Watcher) -> StorageIndexed:

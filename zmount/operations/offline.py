@@ -33,6 +33,7 @@ from zmount.operations.offline_roots import (
 )
 from zmount.operations.offlined import Look, Offlined, OfflineWish, Target, came_of
 from zmount.operations.request_paths import mount_of_path
+from zmount.operations.sites_recorded import sites_recorded
 from zmount.plan.offline import Offline
 from zmount.plan.offline_steps import TakeOffline
 from zmount.topology.hosts import Host
@@ -52,7 +53,10 @@ def offline(
     :raises Locked: another zmount is at work on this deployment
     :raises OfflineFailed: the list of what is off-line cannot be read
     """
-    return in_each(topology, host, wish, lambda local, look: _take(local, look, wish, voices))
+    with sites_recorded(topology, host, "offline", wish) as tell:
+        return tell(
+            in_each(topology, host, wish, lambda local, look: _take(local, look, wish, voices))
+        )
 
 
 def _planned(look: Look, target: Target) -> Offlined:

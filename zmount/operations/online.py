@@ -26,6 +26,7 @@ from zmount.operations.offline_roots import (
     must_be_writable,
 )
 from zmount.operations.offlined import Look, Offlined, OfflineWish, Target, came_of
+from zmount.operations.sites_recorded import sites_recorded
 from zmount.plan.offline_steps import PutOnline
 from zmount.topology.hosts import Host
 from zmount.topology.topology import Topology
@@ -41,7 +42,10 @@ def online(
     :raises Locked: another zmount is at work on this deployment
     :raises OfflineFailed: the list of what is off-line cannot be read
     """
-    return in_each(topology, host, wish, lambda local, look: _put_back(local, look, wish, voices))
+    with sites_recorded(topology, host, "online", wish) as tell:
+        return tell(
+            in_each(topology, host, wish, lambda local, look: _put_back(local, look, wish, voices))
+        )
 
 
 def _put_back(

@@ -21,6 +21,7 @@ from zmount.errors import ProcessFailed, SandboxRefused
 from zmount.filestorage.format import DATA_HEADER
 from zmount.operations.local_processes import LocalProcesses
 from zmount.operations.push_way import Way, way_of
+from zmount.operations.recorded import recorded
 from zmount.operations.remount import replica_here
 from zmount.operations.root_changes import change_root
 from zmount.plan.push_steps import LookAtPush, PushObject
@@ -164,6 +165,21 @@ def push(
     :raises SandboxRefused: it cannot be done; nothing was changed, unless it says so
     :raises ZMountError: as :func:`change_root`
     """
+    way, weight = plan.way, plan.copied
+    with recorded(
+        topology.file,
+        host.name,
+        "push",
+        subjects=[way.instance.name, str(way.source), str(way.target)],
+        arguments={"note": note},
+    ) as record:
+        record.plan([plan.step])
+        pushed = _pushed(topology, host, plan, note, say)
+        record.numbers(objects=weight.objects, root_grew=pushed.root_grew_bytes)
+    return pushed
+
+
+def _pushed(topology: Topology, host: Host, plan: PushPlan, note: str, say: Progress) -> Pushed:
     local = LocalProcesses(topology=topology, host=host)
     before = _root_size(local, plan.way)
     text = f"zmount: push {plan.way.source} to {plan.way.target}"

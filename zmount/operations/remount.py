@@ -22,6 +22,7 @@ from zmount.effects.serving import served
 from zmount.errors import RemountFailed, StorageUnreadable, UnknownName, ZMountError
 from zmount.operations.local_processes import LocalProcesses
 from zmount.operations.mount_repairs import Refusal
+from zmount.operations.recorded import recorded
 from zmount.operations.remount_look import RootSeen, see_root
 from zmount.operations.remount_plan import RemountPlan, RemountScope, plan_remount
 from zmount.operations.remounted import Remounted, RemountResult
@@ -80,7 +81,7 @@ def remount(
     local = LocalProcesses(topology=topology, host=host)
     must_be_paths(wish.paths)
     tasks = tuple(_tasks(local, wish, say))
-    done = tuple(_remounted(task, is_dry_run=wish.is_dry_run) for task in tasks)
+    done = tuple(_recorded(task, wish) for task in tasks)
     return RemountResult(instances=done, is_dry_run=wish.is_dry_run)
 
 
@@ -180,6 +181,23 @@ def _known(task: _Task) -> frozenset[str]:
             return frozenset(virtuals)
         virtuals |= {each.path for each in seen.crossings} & set(asked)
     return frozenset(virtuals)
+
+
+def _recorded(task: _Task, wish: RemountWish) -> Remounted:
+    with recorded(
+        task.local.topology.file,
+        task.local.host.name,
+        "remount",
+        subjects=[task.instance.name],
+        arguments={"paths": " ".join(wish.paths)},
+        dry_run=wish.is_dry_run,
+    ) as record:
+        result = _remounted(task, is_dry_run=wish.is_dry_run)
+        record.plan(result.lines)
+        if not result.steps:
+            record.nothing_to_do()
+        record.judged_by(RemountResult(instances=(result,)).refuse_failures)
+    return result
 
 
 def _remounted(task: _Task, *, is_dry_run: bool) -> Remounted:

@@ -20,10 +20,11 @@ from typing import Any
 
 from zmount.effects.clock import Stopwatch, ticks
 from zmount.effects.lock import locked
-from zmount.effects.signals import end, terminable
+from zmount.effects.signals import end
 from zmount.errors import ProcessFailed, SessionsLost, ZMountError
 from zmount.operations.changes import Change, refuse_failures
 from zmount.operations.local_processes import LocalProcesses
+from zmount.operations.recorded import recorded
 from zmount.operations.restart import restart
 from zmount.operations.sessions import sessions
 from zmount.operations.sessions_browser import ANSWERS_S, Browser
@@ -77,7 +78,9 @@ def prove(
             hint="--dry-run shows it; a terminal asks, a script must say --yes",
         )
     tried: list[Tried] = []
-    with terminable():
+    names = [process.name for process in plan.readers]
+    with recorded(topology.file, host.name, "sessions", subjects=names) as record:
+        record.plan(plan.trials)
         try:
             for number, trial in enumerate(plan.trials):
                 setter = plan.readers[number % len(plan.readers)]
@@ -85,7 +88,9 @@ def prove(
                 watch(tried[-1])
         finally:
             _put_in_order(browser, plan, watch)
-    return Proof(plan=plan, tried=tuple(tried))
+        proof = Proof(plan=plan, tried=tuple(tried))
+        record.judged_by(proof.refuse_losses)
+    return proof
 
 
 def _try(

@@ -25,6 +25,7 @@ from zmount.filestorage.verification import Finding, Kind, Verification
 from zmount.filestorage.verify import verify
 from zmount.operations.local_processes import LocalProcesses
 from zmount.operations.pack_look import chosen
+from zmount.operations.recorded import Record, recorded
 from zmount.operations.storage_files import files_of
 from zmount.topology.hosts import Host
 from zmount.topology.references import instances_by_storage
@@ -141,8 +142,7 @@ def verify_storages(
     """
     local = LocalProcesses(topology=topology, host=host)
     return tuple(
-        _verified_storage(storage, topology, watch, is_named=bool(names))
-        for storage in chosen(local, names)
+        _recorded(storage, local, watch, is_named=bool(names)) for storage in chosen(local, names)
     )
 
 
@@ -164,6 +164,32 @@ def exit_status(verified: Sequence[Verified]) -> int:
     if "failed" in results:
         return max(each.error.exit_code for each in verified if each.error is not None)
     return 1 if "doubtful" in results else 0
+
+
+def _recorded(
+    storage: Storage, local: LocalProcesses, watch: Watcher, *, is_named: bool
+) -> Verified:
+    """Verify STORAGE; that it was, and what was found, is in the history."""
+    file, host = local.topology.file, local.host.name
+    with recorded(file, host, "verify", subjects=[storage.name]) as record:
+        verified = _verified_storage(storage, local.topology, watch, is_named=is_named)
+        record.numbers(result=verified.result)
+        record.failed(verified.error)
+        found = verified.verification
+        if found is not None:
+            _tell(record, found)
+        elif verified.error is None:
+            record.nothing_to_do()
+    return verified
+
+
+def _tell(record: Record, found: Verification) -> None:
+    """Tell RECORD what was FOUND; the first error is the entry's."""
+    errors, warnings = found.count("error"), found.count("warning")
+    record.numbers(size=found.end, objects=found.objects, errors=errors, warnings=warnings)
+    for first in [each for each in found.findings if each.severity == "error"][:1]:
+        reason = f"{first.reason} ({errors} errors in all)"
+        record.failed(CorruptFile(found.path, first.offset or 0, reason))
 
 
 def _verified_storage(
