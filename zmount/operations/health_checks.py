@@ -1,6 +1,6 @@
 """The checks of ``zmount health``: what each looks at, and what to do when it fires.
 
-``docs/howto/health.md`` is made of it by ``scripts/docs``.
+``docs/reference/health-checks.md`` is made of it by ``scripts/docs``.
 """
 
 from __future__ import annotations
