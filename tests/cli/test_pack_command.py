@@ -156,6 +156,8 @@ def test_interrupted_it_leaves_nothing_behind_and_begins_nothing_more(
     assert packers(deployment) == []
     assert data_fs(deployment, "a").read_bytes() == content
     assert not data_fs(deployment, "a").with_name("Data.fs.pack").exists()
+    (entry,) = entries(history_file(deployment.conf))
+    assert (entry.subjects, entry.result, entry.exit_status) == (("a",), "interrupted", 130)
     (deployment.directory / "go").touch()
     assert deployment.zmount("pack", "--all").returncode == 0
 
@@ -169,9 +171,12 @@ def test_killed_it_takes_its_packer_with_it(
 
     process = packing(deployment, "a")
     assert len(packers(deployment)) == 1
+    assert '"running"' in deployment.zmount("history", "a", "--json").stdout
     process.kill()
 
     wait_until(lambda: packers(deployment) == [], "its packer is gone")
+    process.wait()
+    assert "did not end" in deployment.zmount("history", "--failed", "--operation", "pack").stdout
     assert not data_fs(deployment, "a").with_name("Data.fs.pack").exists()
 
 

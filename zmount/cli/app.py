@@ -41,6 +41,7 @@ COMMANDS = {
     "restart": "Stop and start again.",
     "status": "Show what runs, where, since when and how large.",
     "health": "Check everything, for people, cron, Nagios and Prometheus.",
+    "history": "Show what was done, when, by whom, and what came of it.",
     "logs": "Show the logs of all processes in one stream.",
     "rotate-logs": "Rotate logs without logrotate; no line is lost.",
     "remount": "Repair mount points that are gone, covered or forgotten.",

@@ -12,36 +12,15 @@ import click
 
 from zmount.cli.app import INTERRUPTED, App
 from zmount.cli.completing import process_names
+from zmount.cli.moments import moment
 
 if TYPE_CHECKING:
     from zmount.effects.log_entries import LogEntry
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-_AGO = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
-_CLOCK = re.compile(r"\d\d?:\d\d(?::\d\d)?")
 _COLOURS = ("cyan", "green", "yellow", "magenta", "blue", "bright_cyan", "bright_green")
 # a visitor's path may stand in a log: it shall not command the terminal
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029]")
 SHOWN = 50
-
-
-def _moment(ctx: click.Context, param: click.Parameter, value: str | None) -> float | None:
-    """Return the moment that VALUE says (1h, 03:00, 2026-11-26T03:00), in epoch seconds."""
-    if value is None:
-        return None
-    said = value.strip()
-    now = dt.datetime.now().astimezone()
-    if ago := _AGO.fullmatch(said):
-        return now.timestamp() - float(ago[1]) * _UNITS[ago[2]]
-    try:
-        if _CLOCK.fullmatch(said):
-            said = f"{now.date()}T{said.rjust(8 if said.count(':') == 2 else 5, '0')}"
-        return dt.datetime.fromisoformat(said.replace("Z", "+00:00")).timestamp()
-    except (ValueError, OverflowError, OSError):
-        raise click.BadParameter(
-            f"{value!r} is neither a time ago (90s, 30m, 1h, 2d) nor a moment (03:00, "
-            "2026-11-26, 2026-11-26T03:00)"
-        ) from None
 
 
 @click.command("logs")
@@ -49,7 +28,7 @@ def _moment(ctx: click.Context, param: click.Parameter, value: str | None) -> fl
 @click.option("-F", "--follow", "is_following", is_flag=True, help="Go on with what is added.")
 @click.option(
     "--since",
-    callback=_moment,
+    callback=moment,
     metavar="MOMENT",
     help="All from then on, as 1h, 03:00 or 2026-11-26T03:00; rotated files are read, too.",
 )
