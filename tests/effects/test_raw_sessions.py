@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 from OFS.Application import Application
-from Products.Transience.Transience import TransientObjectContainer
+from Products.Transience.Transience import (
+    MaxTransientObjectsExceeded,
+    TransientObjectContainer,
+)
 from Products.Transience.TransientObject import TransientObject
 from zope_files import in_file
 
@@ -105,6 +108,36 @@ def test_a_full_container_is_told(data_fs, read):
     in_file(data_fs, fill)
 
     assert read().is_full
+
+
+@pytest.mark.parametrize("is_inband", [True, False])
+def test_a_container_that_is_full_of_sessions_that_are_over_is_full_only_if_nobody_drops_them(
+    data_fs, read, is_inband
+):
+    def fill(app: Application) -> None:
+        sessions = container(app, limit=1)
+        sessions["old"] = TransientObject("old")
+        (present,) = [begin for begin, ids in sessions._data.items() if "old" in ids]
+        sessions._data[present - 3600] = sessions._data[present]
+        sessions._data[present] = type(sessions._data[present])()
+        sessions._last_finalized_timeslice.set(present - 7200)  # nobody came for two hours
+        if not is_inband:
+            sessions.disableInbandHousekeeping()
+
+    in_file(data_fs, fill)
+
+    found = read()
+    assert (found.live, found.expired, found.is_full) == (0, 1, not is_inband)
+
+    def ask(app: Application) -> None:
+        app.session_data.new_or_existing("new")
+
+    if is_inband:
+        in_file(data_fs, ask)  # Zope agrees
+        assert read().live == 1
+    else:
+        with pytest.raises(MaxTransientObjectsExceeded):
+            in_file(data_fs, ask)
 
 
 def test_a_class_that_is_stored_in_a_session_is_not_imported(data_fs, read):

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
+
 from zmount.operations.access_plan import CopyPlan, CopyWish, differences, plan_copy
 from zmount.plan.access_rules import Caller, Key, Other, Owner, Roles, RootRules, Rules, User
 from zmount.plan.access_steps import RemoveUser, SetAccessRule, SetOwner, SetRoles, SetUser
@@ -70,6 +74,20 @@ def test_the_administrator_of_the_topology_is_not_removed() -> None:
 
     assert [type(step) for step in done.steps] == [SetUser]
     assert "administrator" in done.left_alone[0]
+
+
+@pytest.mark.parametrize("there", [user("Editor"), replace(user("Manager"), domains=("10.0.0.1",))])
+def test_the_administrator_of_the_topology_stays_one_whatever_the_source_says(there: User) -> None:
+    """Else zmount itself, which is he, could not take it back."""
+    ours = root("dev", acl_users={Key("user", "admin"): there, Key("user", "ann"): user("Manager")})
+    theirs = root("pub", acl_users={Key("user", "admin"): user("Manager")})
+
+    done = plan(ours, theirs, "admin")
+
+    assert [str(step) for step in done.steps] == [
+        "/acl_users: set user ann with Manager, and his password's hash"
+    ]
+    assert "stays a Manager" in done.left_alone[0]
 
 
 def test_the_last_manager_keeps_his_role_whatever_the_source_says() -> None:

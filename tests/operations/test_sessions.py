@@ -239,6 +239,21 @@ def test_sessions_elsewhere_are_a_problem_and_nothing_is_restarted(up: Deploymen
     assert pid(up, "pub-1") == before
 
 
+def test_a_container_that_is_gone_is_a_problem_and_a_restart_makes_it_again(
+    up: Deployment,
+) -> None:
+    manager(up).post("/session/manage_delObjects", **{"ids:list": "session_data"})
+
+    status = up.zmount("sessions")
+    proof = up.zmount("sessions", "--prove", "--yes")
+    up.zmount("restart", "pub")
+
+    assert (status.returncode, proof.returncode) == (23, 23), status.stderr + proof.stderr
+    assert "pub/session has no session_data" in status.stderr
+    assert "zmount restart" in status.stderr
+    assert up.zmount("sessions").returncode == 0
+
+
 def test_a_topology_without_sessions_is_told(tmp_path: Path) -> None:
     deployment = Deployment(tmp_path, "<instance pub>\n  http-address {port}\n</instance>\n")
 

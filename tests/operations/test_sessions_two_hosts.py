@@ -170,7 +170,7 @@ def test_a_host_with_nothing_but_the_zeo_server_proves_its_restart(hosts: TwoHos
     assert [hit["process"] for hit in tried["hits"]] == ["zeo"]
     assert [each["process"] for each in tried["after"]] == ["pub2", "own"]
     assert "pub1: it is stopped" in proof["plan"]["left_out"]
-    assert "the same command on web2" in named
+    assert "try: the same command on host web2\n" in named
 
 
 def test_a_process_that_does_not_answer_on_the_other_host_is_told(hosts: TwoHosts) -> None:

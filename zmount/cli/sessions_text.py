@@ -41,7 +41,8 @@ def _container(container: SessionContainer) -> str:
     ends = f"end after {container.timeout_s / 60:g} minutes" if container.timeout_s else "never end"
     limit = f"{container.limit:,}" if container.limit else "none"
     expired = f" and {container.expired:,} expired" if container.expired else ""
-    return f"{container.live:,} sessions{expired}; they {ends}; limit: {limit}"
+    sessions = "one session" if container.live == 1 else f"{container.live:,} sessions"
+    return f"{sessions}{expired}; they {ends}; limit: {limit}"
 
 
 def plan_text(plan: ProofPlan) -> str:

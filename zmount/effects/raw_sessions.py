@@ -27,7 +27,7 @@ class SessionContainer:
 
     ``timeout_s`` 0 is no time-out, ``limit`` 0 no limit. ``live`` sessions can still be
     asked for, ``expired`` ones wait to be dropped. ``counted`` is how many there are for
-    the limit, which is Zope's own count.
+    the limit: Zope's own count, as the next request for a session leaves it.
     """
 
     timeout_s: int
@@ -51,19 +51,37 @@ def session_container(database: RawDatabase, record: Record) -> SessionContainer
     period, slices = _number(attributes.get("_period")), _number(attributes.get("_timeout_slices"))
     # Zope itself looks into the present slice and as many before it
     oldest = now() - period * (slices + 1) if slices else 0.0
+    uncounted = _last_uncounted(database, record)
     live: set[object] = set()
     expired: set[object] = set()
+    waiting = 0
     for begin, sessions in tree_items(database, attributes.get("_data")):
-        ids = (key for key, _ in tree_items(database, sessions))
-        (live if isinstance(begin, int) and begin >= oldest else expired).update(ids)
+        ids = [key for key, _ in tree_items(database, sessions)]
+        is_live = isinstance(begin, int) and begin >= oldest
+        (live if is_live else expired).update(ids)
+        if not is_live and isinstance(begin, int) and begin > uncounted:
+            waiting += len(ids)
     length = database.referred(attributes.get("_length"))
+    counted = 0 if length is None else _number(length.attributes.get("value"))
     return SessionContainer(
         timeout_s=_number(attributes.get("_timeout_secs")),
         limit=_number(attributes.get("_limit")),
         live=len(live),
         expired=len(expired - live),
-        counted=0 if length is None else _number(length.attributes.get("value")),
+        counted=counted - waiting,
     )
+
+
+def _last_uncounted(database: RawDatabase, record: Record) -> float:
+    """Return the last slice of the container in RECORD that its count holds no more.
+
+    Slices after it leave the count at the next request for a session, unless the container
+    leaves that to somebody else.
+    """
+    if record.attributes.get("_inband_housekeeping") is False:
+        return float("inf")
+    last = database.referred(record.attributes.get("_last_finalized_timeslice"))
+    return float("inf") if last is None else _number(last.state)
 
 
 def _number(value: object) -> int:

@@ -154,7 +154,7 @@ def plan_copy(
 ) -> CopyPlan:
     """Return what brings the rules of SOURCE to TARGET; FOUND is how these two differ.
 
-    FOUND has SOURCE on the left. KEEPS are users that are never removed.
+    FOUND has SOURCE on the left. KEEPS are users that are never removed, and stay Managers.
     """
     steps: list[RootStep] = []
     left: list[str] = []
@@ -184,16 +184,32 @@ def _why_left(wish: CopyWish, each: Difference, source: RootRules, keeps: frozen
         return f"{source.instance} has no such object"
     if each.key.what == "user folder":
         return "zmount reads and writes only Zope's own user folders"
-    if each.key.what == "user" and each.left is None:
-        if not wish.removes_users:
-            return f"{source.instance} has no such user; --remove-users removes him"
-        return "he is the administrator that zmount.conf names" if each.key.name in keeps else ""
+    if each.key.what == "user" and (why := _why_user_left(wish, each, source, keeps)):
+        return why
     if each.key.what == "local roles block":
         return ""
     kinds = _COPIED[each.key.what]
     for rule in (each.left, each.right):
         if rule is not None and not isinstance(rule, kinds):
             return "it is nothing that zmount could copy"
+    return ""
+
+
+def _why_user_left(
+    wish: CopyWish, each: Difference, source: RootRules, keeps: frozenset[str]
+) -> str:
+    """Return why a user whose rules differ stays as he is in the target; "" if he does not."""
+    if each.left is None and not wish.removes_users:
+        return f"{source.instance} has no such user; --remove-users removes him"
+    if each.key.name not in keeps:
+        return ""
+    if each.left is None:
+        return "he is the administrator that zmount.conf names"
+    if isinstance(each.left, User) and isinstance(each.right, User):
+        is_other_way_in = each.left.domains and each.left.domains != each.right.domains
+        was, will = ("Manager" in user.roles for user in (each.right, each.left))
+        if was and (not will or is_other_way_in):
+            return "he is the administrator that zmount.conf names, and stays a Manager"
     return ""
 
 

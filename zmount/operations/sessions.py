@@ -109,7 +109,10 @@ class SessionStatus:
         server = self.session.storage.server
         if self.objects is None and server is not None:
             return f"zmount status; zmount start {server.name} on host {server.host.name}"
-        return "zmount apply makes mounts and container; zmount mounts shows their state"
+        return (
+            "zmount apply, or zmount restart of what runs, makes mounts and container; "
+            "zmount mounts shows their state"
+        )
 
     def as_json(self) -> dict[str, Any]:
         """Return the same as plain values."""

@@ -32,7 +32,7 @@ def plan_proof(browser: Browser, status: SessionStatus, wish: ProofWish) -> Proo
     chosen = _chosen(seen.users, wish)
     victims = tuple(seen.victims(chosen))
     if wish.names and not victims:
-        raise _none_runs(chosen)
+        raise seen.none_runs(chosen)
     server = seen.server()
     trials: list[Trial] = []
     if victims:
@@ -41,7 +41,7 @@ def plan_proof(browser: Browser, status: SessionStatus, wish: ProofWish) -> Proo
     if server is not None:
         trials.append(Trial(how="restart the ZEO server", processes=(server,)))
     if not trials:
-        raise _none_runs(chosen)
+        raise seen.none_runs(chosen)
     readers = tuple(seen.readers())
     if not readers:
         raise ProcessFailed(
@@ -49,15 +49,6 @@ def plan_proof(browser: Browser, status: SessionStatus, wish: ProofWish) -> Proo
             hint=f"zmount start {' '.join(each.name for each in seen.users)}",
         )
     return ProofPlan(trials=tuple(trials), readers=readers, left_out=tuple(seen.left_out))
-
-
-def _none_runs(chosen: Sequence[Instance]) -> ProcessFailed:
-    names = " ".join(instance.name for instance in chosen)
-    hosts = dict.fromkeys(host.name for instance in chosen for host in instance.hosts)
-    return ProcessFailed(
-        f"no public instance runs on this host, of {names}",
-        hint=f"zmount start {names}, or the same command on {' or '.join(hosts)}",
-    )
 
 
 def _chosen(users: Sequence[Instance], wish: ProofWish) -> list[Instance]:
@@ -96,6 +87,16 @@ class _Reach:
             if user.must_use_it
             or (user.instance.kind == "public" and here not in user.instance.hosts)
         ]
+
+    def none_runs(self, chosen: Sequence[Instance]) -> ProcessFailed:
+        """Return the error that nobody of CHOSEN can be restarted here."""
+        here, names = self.local.host, " ".join(instance.name for instance in chosen)
+        there = dict.fromkeys(host.name for each in chosen for host in each.hosts if host != here)
+        start = [f"zmount start {names}"] if any(here in each.hosts for each in chosen) else []
+        same = [f"the same command on host {name}" for name in there]
+        return ProcessFailed(
+            f"no public instance runs on this host, of {names}", hint=", or ".join([*start, *same])
+        )
 
     def victims(self, chosen: Sequence[Instance]) -> Iterator[Process]:
         """Yield the processes here that are restarted and killed: those that run.
