@@ -146,7 +146,7 @@ def _process(scene: Scene, process: Process, counters: Counters) -> tuple[Seen, 
     if process.is_zeo:
         asked = ask(scene, process)
         seen = see(scene, process, asked.answer, asked.seconds)
-        readings = tuple(server_readings(scene, asked, counters))
+        readings = tuple(server_readings(scene, asked, counters, is_idle=seen.is_idle))
     else:
         seen = ask_replica(scene, process)
         readings = (*replica_readings(scene, seen), *clock_readings(scene, seen))
@@ -155,8 +155,12 @@ def _process(scene: Scene, process: Process, counters: Counters) -> tuple[Seen, 
 
 def _opens_one(scene: Scene, process: Process) -> bool:
     """True if PROCESS is the one that opens a storage that is looked at."""
+    openers = scene.local.openers
     return any(
-        each.server is not None and each.server.name == process.name for each in scene.storages
+        each.server.name == process.name
+        if each.server is not None
+        else openers.get(each.name) == process
+        for each in scene.storages
     )
 
 

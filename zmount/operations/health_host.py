@@ -100,7 +100,11 @@ def config_readings(scene: Scene) -> Iterator[Reading]:
         if diff.is_interrupted
         else "directories or files are not as zmount.conf says"
     )
-    yield from subject.says("config", "warning", said, number, hint="zmount diff-config")
+    hint = "zmount diff-config"
+    if diff.is_interrupted:
+        said += "" if not changed else "; an apply was interrupted"
+        hint = "zmount apply finishes it, zmount undo takes it back"
+    yield from subject.says("config", "warning", said, number, hint=hint)
 
 
 def clock_readings(scene: Scene, seen: Seen) -> Iterator[Reading]:

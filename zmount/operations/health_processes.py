@@ -14,7 +14,7 @@ from zmount.effects.space import size_bytes
 from zmount.effects.zope_requests import requests_of
 from zmount.errors import ProcessFailed
 from zmount.operations.health_readings import Reading, State, judged, worst
-from zmount.operations.health_scene import Scene, Subject
+from zmount.operations.health_scene import Scene, Subject, status_hint
 from zmount.operations.health_words import count_words, silence, size_words, time_words
 from zmount.operations.spin import ALIVE
 from zmount.operations.spinning import printable
@@ -63,6 +63,12 @@ class Seen:
         """The process' id, if it runs here."""
         return self.status.pid if self.status is not None else None
 
+    @property
+    def is_idle(self) -> bool:
+        """True of a process that nobody started, and nobody need."""
+        is_down = self.status is not None and self.status.state == "stopped"
+        return is_down and not self.process.autostart
+
 
 def see(scene: Scene, process: Process, answer: Answer, seconds: float) -> Seen:
     """Return how PROCESS is, which ANSWERED in SECONDS."""
@@ -104,7 +110,7 @@ def replica_readings(scene: Scene, seen: Seen) -> Iterator[Reading]:
     subject = Subject(scene=scene, kind="instance", name=seen.process.name)
     replica = seen.process.noun
     assert isinstance(replica, Replica)
-    if _is_idle(seen):
+    if seen.is_idle:
         said = "it does not run; it is started on demand"
         yield from subject.says("http", "ok", said)
         return
@@ -114,12 +120,6 @@ def replica_readings(scene: Scene, seen: Seen) -> Iterator[Reading]:
     yield from _threads(subject, replica, seen.pid)
     yield from _queue(subject, replica, seen)
     yield from _caches(subject, replica)
-
-
-def _is_idle(seen: Seen) -> bool:
-    """True of a process that nobody started, and nobody need."""
-    status = seen.status
-    return status is not None and status.state == "stopped" and not seen.process.autostart
 
 
 def _kept(subject: Subject, status: ProcessStatus) -> Iterator[Reading]:
@@ -158,7 +158,7 @@ def _http(scene: Scene, subject: Subject, seen: Seen) -> Iterator[Reading]:
     where = f"at {scene.local.address_of(seen.process)}"
     if not seen.answer.is_answering:
         said = f"does not answer {where}: {silence(seen.answer.detail, scene.timeout_s)}"
-        hint = f"zmount spin {seen.process.name}" if seen.pid else f"zmount status {subject.name}"
+        hint = f"zmount spin {subject.name}" if seen.pid else status_hint(scene, seen.process)
         yield from subject.says("http", "critical", said, hint=hint)
         return
     number = subject.number("answer_seconds", seen.seconds, "seconds", "answer-time")

@@ -124,6 +124,12 @@ class Subject:
         return Number(name=name, value=value, unit=unit, limits=limits, is_wrong_below=key in BELOW)
 
 
+def status_hint(scene: Scene, process: Process) -> str:
+    """Return the command that tells more of PROCESS, and on which host."""
+    where = "" if scene.local.is_here(process) else f", on host {process.host.name}"
+    return f"zmount status {process.name}{where}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opener:
     """The process that should have a storage's files open, and what it has.

@@ -1,38 +1,29 @@
-"""The checks that ask a ZEO server: itself, and each storage that it serves.
+"""The checks that ask a ZEO server: how it is, and what it tells of each storage.
 
-One connection asks for the state of all storages; then each is taken as a client
-takes it, eight at a time.
+One connection asks for the state of all storages.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial
-from threading import Event
 from typing import Any
 
-from ZODB.utils import maxtid, z64
+from ZODB.utils import z64
 
 from zmount.effects.answers import Answer, ask_zeo
 from zmount.effects.clock import Stopwatch, now
-from zmount.effects.raw_zeo import ZeoRecords
-from zmount.effects.space import size_bytes
-from zmount.effects.zeo_write import try_commit
-from zmount.errors import StorageUnreadable
 from zmount.operations.health_conflicts import Counted, Counters
-from zmount.operations.health_readings import Number, Reading, judged, worst
-from zmount.operations.health_scene import Scene, Subject
-from zmount.operations.health_words import count_words, silence, size_words, time_words
+from zmount.operations.health_readings import Reading, judged, worst
+from zmount.operations.health_scene import Scene, Subject, status_hint
+from zmount.operations.health_storages import read_storages
+from zmount.operations.health_words import count_words, silence, time_words
 from zmount.tids import tid_time
 from zmount.topology.processes import Process
 from zmount.topology.storages import Storage
 from zmount.topology.zeo import ZeoServer
 
-CONNECTIONS = 8
 AHEAD_S = 5.0  # a last transaction may lie so far in the future: clocks differ a little
-_READ = ("storage", "write")  # checks that take a storage as a client does
 _TOLD = ("last-transaction", "clients", "conflicts", "commit-lock", "waiting")
 
 
@@ -55,22 +46,23 @@ def ask(scene: Scene, process: Process) -> Asked:
     return Asked(process=process, answer=answer, seconds=watch.seconds)
 
 
-def server_readings(scene: Scene, asked: Asked, counters: Counters) -> Iterator[Reading]:
-    """Yield how the server that was ASKED is, and each of its storages that are looked at."""
+def server_readings(
+    scene: Scene, asked: Asked, counters: Counters, *, is_idle: bool
+) -> Iterator[Reading]:
+    """Yield how the server that was ASKED is, and each of its storages that are looked at.
+
+    One that IS_IDLE is down, and need not be up.
+    """
     storages = _served(scene, asked.process)
-    yield from _server(scene, asked, len(storages))
+    yield from _server(scene, asked, len(storages), is_idle)
     if not asked.answer.is_answering:
         return
     for storage in storages:
         told = asked.answer.storages.get(storage.zeo_name)
         if told is not None:
             yield from _as_told(scene, storage, told, counters)
-    if scene.asks(*_READ):
-        is_silent = Event()  # set by the first that waited in vain: all others would, too
-        read = partial(_read, scene, asked, is_silent=is_silent)
-        with ThreadPoolExecutor(CONNECTIONS, "read") as threads:
-            for readings in threads.map(read, storages):
-                yield from readings
+    if asked.answer.clients is not None:
+        yield from read_storages(scene, asked.process, asked.answer.clients, storages)
 
 
 def _served(scene: Scene, process: Process) -> tuple[Storage, ...]:
@@ -81,14 +73,17 @@ def _served(scene: Scene, process: Process) -> tuple[Storage, ...]:
     )
 
 
-def _server(scene: Scene, asked: Asked, storages: int) -> Iterator[Reading]:
+def _server(scene: Scene, asked: Asked, storages: int, is_idle: bool) -> Iterator[Reading]:
     subject = Subject(scene=scene, kind="server", name=asked.process.name)
     where = f"at {scene.local.address_of(asked.process)}"
     what = count_words(storages, "storage")
+    if not asked.answer.is_answering and is_idle:
+        yield from subject.says("zeo", "ok", "it does not run; it is started on demand")
+        return
     if not asked.answer.is_answering:
         why = silence(asked.answer.detail, scene.timeout_s)
         said = f"does not answer {where}: {why}; {what} cannot be reached"
-        yield from subject.says("zeo", "critical", said, hint=f"zmount status {subject.name}")
+        yield from subject.says("zeo", "critical", said, hint=status_hint(scene, asked.process))
         return
     if asked.answer.clients is None:
         said = f"answers {where}, but refuses our certificate: its storages cannot be seen"
@@ -190,101 +185,3 @@ def _commit_lock(subject: Subject, storage: Storage, told: Mapping[str, Any]) ->
         f"{count_words(waiting, 'transaction')} "
         + ("waits for the commit lock" if waiting == 1 else "wait for the commit lock"),
     )
-
-
-def _read(scene: Scene, asked: Asked, storage: Storage, *, is_silent: Event) -> tuple[Reading, ...]:
-    """Return how STORAGE is for a client."""
-    subject = Subject(scene=scene, kind="storage", name=storage.name)
-    return tuple(_taken(scene, asked, storage, subject, is_silent))
-
-
-def _taken(
-    scene: Scene, asked: Asked, storage: Storage, subject: Subject, is_silent: Event
-) -> Iterator[Reading]:
-    server = asked.process.noun
-    assert isinstance(server, ZeoServer)
-    clients = asked.answer.clients
-    if clients is None:
-        return  # the server's own reading says why
-    if is_silent.is_set():
-        said = f"not asked for: {server.name} stopped answering while it gave another storage"
-        for check in _READ:
-            yield from subject.says(check, "unknown", said, hint=f"zmount status {server.name}")
-        return
-    if scene.asks("write") and storage.role != "production":
-        yield from _written(scene, asked, storage, subject)
-    if not scene.asks("storage"):
-        return
-    if storage.zeo_name not in clients:
-        yield from subject.says(
-            "storage",
-            "critical",
-            f"the ZEO server {server.name} runs, but does not serve {storage.zeo_name}",
-            hint=f"zmount diff-config; zmount restart {server.name}",
-        )
-        return
-    watch, hint = Stopwatch(), ""
-    address, tls = scene.local.address_of(asked.process), scene.local.client_tls(server)
-    try:
-        records = ZeoRecords(storage, address, tls, timeout_s=scene.timeout_s)
-        hint = f"zmount verify {storage.name} says whether it is damaged"
-        try:
-            root = records.loadBefore(z64, maxtid)
-            seconds, said_bytes = watch.seconds, records.size_bytes()
-        finally:
-            records.close()
-    except StorageUnreadable as why:
-        if watch.seconds >= scene.timeout_s:
-            is_silent.set()
-            hint = ""
-        said = str(why).removeprefix(f"storage {storage.name}: ")
-        yield from subject.says("storage", "critical", said, hint=hint or why.hint)
-        return
-    yield from _size(scene, storage, subject, said_bytes, seconds, is_empty=root is None)
-
-
-def _written(scene: Scene, asked: Asked, storage: Storage, subject: Subject) -> Iterator[Reading]:
-    """Try a commit; nothing of it stays."""
-    server = asked.process.noun
-    assert isinstance(server, ZeoServer)
-    address, tls = scene.local.address_of(asked.process), scene.local.client_tls(server)
-    watch = Stopwatch()
-    try:
-        try_commit(storage, address, tls, timeout_s=scene.timeout_s)
-    except StorageUnreadable as why:
-        said = str(why).removeprefix(f"storage {storage.name}: ")
-        yield from subject.says("write", "critical", f"takes no commit: {said}", hint=why.hint)
-        return
-    number = subject.number("vote_seconds", watch.seconds, "seconds")
-    said = f"would take a commit: voted and aborted in {time_words(watch.seconds)}"
-    yield from subject.says("write", "ok", said, number)
-
-
-def _size(
-    scene: Scene,
-    storage: Storage,
-    subject: Subject,
-    said_bytes: int,
-    seconds: float,
-    *,
-    is_empty: bool,
-) -> Iterator[Reading]:
-    """Compare the size that the server says with that of the file; only a plain one has one."""
-    numbers: tuple[Number, ...] = (
-        subject.number("load_root_seconds", seconds, "seconds"),
-        subject.number("size_bytes", said_bytes, "bytes"),
-    )
-    what = "is served, and empty" if is_empty else "is served, its root can be read"
-    if not scene.is_here(storage) or storage.data_fs is None or storage.stage is not None:
-        yield from subject.says("storage", "ok", f"{what}; {size_words(said_bytes)}", *numbers)
-        return
-    # asked for after the server's: it can only have grown meanwhile
-    on_disk = size_bytes(storage.data_fs)
-    if storage.backend is None and on_disk < said_bytes:
-        said = (
-            f"{storage.data_fs} has {on_disk:,} bytes, its server says {said_bytes:,}: it was cut"
-        )
-        hint = f"let nobody write; zmount verify {storage.name}"
-        yield from subject.says("storage", "critical", said, *numbers, hint=hint)
-        return
-    yield from subject.says("storage", "ok", f"{what}; {size_words(on_disk)}", *numbers)
