@@ -43,11 +43,6 @@ class RawEntry:
     start: Start | None
     lines: tuple[str, ...]
 
-    @property
-    def is_error(self) -> bool:
-        """True if its level is ERROR or above, or a traceback is in it."""
-        return is_error(self.start.level if self.start else "") or has_traceback(self.lines)
-
 
 def has_traceback(lines: Iterable[str]) -> bool:
     """True if a traceback is among LINES."""
@@ -64,52 +59,41 @@ class Grouping:
         self._start: Start | None = None
         self._is_in_traceback = False  # until the line that says what was raised
 
-    def add(self, raw: bytes) -> RawEntry | None:
-        """Take the line RAW; return the entry that it shows to be complete."""
+    def add(self, raw: bytes) -> Iterator[RawEntry]:
+        """Take the line RAW; yield the entries that it shows to be complete."""
         line = raw.rstrip(b"\r\n").decode("utf-8", "backslashreplace")
         start = self._format.start(line)
         if start is None and self._is_ornament(line):
             self._ornaments.append(line)
-            return None
+            return
+        ornaments, self._ornaments = self._ornaments, []
         if start is not None:
-            self._ornaments = []
-            return self._begin(line, start)
-        done = self._continued(self._ornaments)  # they were none: text that looks so
-        self._ornaments = []
-        return self._continued([line]) or done
+            yield from self._begin(line, start)
+            return
+        for each in (*ornaments, line):  # they were none: text that looks so
+            if self._belongs(each) and len(self._lines) < MOST_LINES:
+                self._lines.append(each)
+            else:
+                # a piece of an entry that is too long has its time
+                yield from self._begin(each, None if self._format.is_loose else self._start)
 
-    def flush(self) -> RawEntry | None:
-        """Return what there is so far, as an entry."""
-        lines = tuple(self._lines)
-        done = RawEntry(start=self._start, lines=lines) if any(lines) else None
+    def flush(self) -> Iterator[RawEntry]:
+        """Yield what there is so far, as an entry."""
+        while self._lines and not self._lines[-1].strip():
+            self._lines.pop()  # a blank line at its end says nothing
+        lines, start = tuple(self._lines), self._start
         self._lines, self._start, self._is_in_traceback = [], None, False
-        return done
-
-    @property
-    def is_empty(self) -> bool:
-        """True if no entry has begun."""
-        return not self._lines
+        if lines:
+            yield RawEntry(start=start, lines=lines)
 
     def _is_ornament(self, line: str) -> bool:
         at = len(self._ornaments)
         return at < len(self._format.ornaments) and line == self._format.ornaments[at]
 
-    def _begin(self, line: str, start: Start | None) -> RawEntry | None:
-        done = self.flush()
+    def _begin(self, line: str, start: Start | None) -> Iterator[RawEntry]:
+        yield from self.flush()
         self._lines, self._start = [line], start
         self._is_in_traceback = line.startswith(_TRACEBACK)
-        return done
-
-    def _continued(self, lines: list[str]) -> RawEntry | None:
-        done: RawEntry | None = None
-        for line in lines:
-            if self._belongs(line) and len(self._lines) < MOST_LINES:
-                self._lines.append(line)
-            else:
-                # a piece of an entry that is too long has its time
-                start = self._start if not self._format.is_loose else None
-                done = self._begin(line, start) or done
-        return done
 
     def _belongs(self, line: str) -> bool:
         """True if LINE, which has no time, belongs to the lines before it."""
@@ -139,7 +123,5 @@ def grouped(lines: Iterable[bytes], format_: LogFormat) -> Iterator[RawEntry]:
     """Yield the entries that LINES of a log are."""
     grouping = Grouping(format_)
     for line in lines:
-        if (done := grouping.add(line)) is not None:
-            yield done
-    if (done := grouping.flush()) is not None:
-        yield done
+        yield from grouping.add(line)
+    yield from grouping.flush()

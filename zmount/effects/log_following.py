@@ -147,12 +147,11 @@ class _Tail:
         if len(self._partial) > _LONGEST_LINE:
             lines, self._partial = [*lines, self._partial], b""
         for line in lines:
-            if (done := self._grouping.add(line)) is not None:
-                yield done
+            yield from self._grouping.add(line)
 
     def _flushed(self) -> Iterator[RawEntry]:
-        if not self._partial and (done := self._grouping.flush()) is not None:
-            yield done
+        if not self._partial:
+            yield from self._grouping.flush()
 
     def _read(self, start: int, stop: int) -> bytes:
         return os.pread(self._descriptor, stop - start, start)

@@ -9,10 +9,12 @@ from __future__ import annotations
 import gzip
 import os
 import re
+import resource
 import stat
 import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
@@ -30,6 +32,7 @@ _WAITING = 1000  # entries without time until one has it
 _OLD = re.compile(r"(?:\.\d{1,6}|[.-]\d{4}[\d_.-]*)(\.gz)?")
 
 Complain = Callable[[str], None]
+EntriesAfter = Callable[[int], Iterable[LogEntry]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,34 +66,23 @@ def open_sources(log: PurePosixPath, since: float | None, complain: Complain) ->
 
 
 def last_entries(
-    source: Source,
-    format_: LogFormat,
-    count: int,
-    is_wanted: Callable[[RawEntry], bool],
-    complain: Complain,
-) -> list[RawEntry]:
-    """Return the last COUNT entries of SOURCE that IS_WANTED; fewer if there are not so many."""
-    if source.is_compressed:
-        raws = grouped(_lines(source, 0, complain), format_)
-        return list(deque(filter(is_wanted, raws), maxlen=count))
-    size = BLOCK
+    source: Source, count: int, entries_after: EntriesAfter, begin: int | None
+) -> list[LogEntry]:
+    """Return the last COUNT entries of SOURCE; fewer if there are not so many.
+
+    ENTRIES_AFTER gives those after an offset. They are looked for back to the offset BEGIN;
+    None: within MOST_FROM_THE_END.
+    """
+    size = source.size if source.is_compressed else BLOCK
+    lowest = 0 if begin is None else begin
     while True:
-        at = max(0, source.size - size)
-        raws = entries_from(source, format_, at, complain)
-        found = list(deque(filter(is_wanted, raws), maxlen=count))
-        if len(found) >= count or at == 0:
+        at = max(lowest, source.size - size)
+        found = list(deque(entries_after(at), maxlen=count))
+        if len(found) >= count or at == lowest:
             return found
-        if size >= MOST_FROM_THE_END:
+        if begin is None and size >= MOST_FROM_THE_END:
             return found
         size *= 4
-
-
-def entries_since(
-    source: Source, format_: LogFormat, since: float, complain: Complain
-) -> Iterator[RawEntry]:
-    """Yield the entries of SOURCE from a bit before SINCE on."""
-    at = 0 if source.is_compressed else offset_of(source, format_, since)
-    return entries_from(source, format_, at, complain)
 
 
 def entries_from(
@@ -108,6 +100,8 @@ def offset_of(source: Source, format_: LogFormat, since: float) -> int:
 
     It is a little lower than need be, for entries that are not in order.
     """
+    if source.is_compressed:
+        return 0
     if _probe(source, format_, max(0, source.size - PROBE), source.size) is None:
         return max(0, source.size - UNTIMED)
     low, high = 0, source.size
@@ -140,6 +134,13 @@ def timed(name: str, raws: Iterable[RawEntry], otherwise: float) -> Iterator[Log
         waiting = []
         yield _entry(name, raw, before)
     yield from (_entry(name, each, otherwise) for each in waiting)
+
+
+def allow_many_files() -> None:
+    """Let this process have as many files open as it may: there are several for each log."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(ValueError, OSError):  # a system that has another limit behind this one
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def whole_lines(source: Source) -> int:

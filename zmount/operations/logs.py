@@ -8,22 +8,25 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from heapq import merge
 from itertools import islice
+from math import inf
 from pathlib import Path
 
 from zmount.effects.clock import now, pause
-from zmount.effects.log_entries import LogEntry, RawEntry
+from zmount.effects.log_entries import LogEntry
 from zmount.effects.log_following import Follower
 from zmount.effects.log_format import LogFormat, log_format
 from zmount.effects.log_reading import (
     MOST_FROM_THE_END,
+    EntriesAfter,
     Source,
-    entries_since,
+    allow_many_files,
+    entries_from,
     last_entries,
+    offset_of,
     open_sources,
     timed,
     whole_lines,
@@ -76,9 +79,10 @@ def logs(
     :raises UnknownName: there is no such process on HOST
     """
     complain = _once(complain)
+    allow_many_files()
     opened = [_open(file, wish, complain) for file in _chosen(topology, host, wish)]
-    if wish.since is not None:
-        found = _limited(_since(opened, wish, complain), wish)
+    if wish.last is None:
+        found = _since(opened, wish, complain)
     else:
         found = iter(_last(opened, wish, complain, note))
     while batch := tuple(islice(found, _BATCH)):
@@ -116,48 +120,52 @@ def _open(file: LogFile, wish: LogWish, complain: Complain) -> _Log:
 
 def _since(opened: list[_Log], wish: LogWish, complain: Complain) -> Iterator[LogEntry]:
     """Yield what the logs OPENED hold since the moment that is asked for."""
-    return merge(*(_log_since(log, wish, complain) for log in opened), key=_time)
-
-
-def _log_since(log: _Log, wish: LogWish, complain: Complain) -> Iterator[LogEntry]:
-    since = wish.since or 0.0
-    for source in log.sources:
-        raws = entries_since(source, log.format_, since, complain)
-        for entry in timed(log.file.name, raws, source.modified):
-            if entry.time >= since and (entry.is_error or not wish.only_errors):
-                yield entry
-
-
-def _limited(entries: Iterator[LogEntry], wish: LogWish) -> Iterator[LogEntry]:
-    return entries if wish.last is None else iter(deque(entries, maxlen=wish.last))
+    each = (
+        _entries(log, source, wish, complain)(_begin(log, source, wish))
+        for log in opened
+        for source in log.sources
+    )
+    return merge(*each, key=_time)
 
 
 def _last(opened: list[_Log], wish: LogWish, complain: Complain, note: Complain) -> list[LogEntry]:
     """Return the last entries of all logs OPENED together."""
-    count = 0 if wish.last is None else wish.last
-    each = [_log_last(log, count, wish, complain, note) for log in opened]
-    return list(merge(*each, key=_time))[-count:] if count else []
+    each = [_log_last(log, wish, complain, note) for log in opened]
+    return list(merge(*each, key=_time))[-wish.last :] if wish.last else []
 
 
-def _log_last(
-    log: _Log, count: int, wish: LogWish, complain: Complain, note: Complain
-) -> list[LogEntry]:
-    """Return the last COUNT entries of LOG; the newest rotated file helps out a young one."""
+def _log_last(log: _Log, wish: LogWish, complain: Complain, note: Complain) -> list[LogEntry]:
+    """Return the last entries of LOG; rotated files help out a young one."""
     found: list[LogEntry] = []
     for source in reversed(log.sources):
-        if len(found) >= count:
+        missing = (wish.last or 0) - len(found)
+        if missing <= 0:
             break
-        raws = last_entries(source, log.format_, count - len(found), _wanted(wish), complain)
-        found = [*timed(log.file.name, raws, source.modified), *found]
-        if len(found) < count and source.size > MOST_FROM_THE_END:
+        begin = None if wish.since is None else _begin(log, source, wish)
+        more = last_entries(source, missing, _entries(log, source, wish, complain), begin)
+        found = [*more, *found]
+        if len(more) < missing and begin is None and source.size > MOST_FROM_THE_END:
             size = f"{MOST_FROM_THE_END // 2**20} MB"
             note(f"{source.path}: only its last {size} were looked at; --since looks further")
             break
     return found
 
 
-def _wanted(wish: LogWish) -> Callable[[RawEntry], bool]:
-    return (lambda raw: raw.is_error) if wish.only_errors else (lambda raw: True)
+def _begin(log: _Log, source: Source, wish: LogWish) -> int:
+    return 0 if wish.since is None else offset_of(source, log.format_, wish.since)
+
+
+def _entries(log: _Log, source: Source, wish: LogWish, complain: Complain) -> EntriesAfter:
+    """Return what yields the entries of SOURCE, one of LOG's files, that WISH asks for."""
+    since = -inf if wish.since is None else wish.since
+
+    def after(at: int) -> Iterator[LogEntry]:
+        raws = entries_from(source, log.format_, at, complain)
+        for entry in timed(log.file.name, raws, source.modified):
+            if entry.time >= since and (entry.is_error or not wish.only_errors):
+                yield entry
+
+    return after
 
 
 def _time(entry: LogEntry) -> float:
