@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import http.client
 import http.cookiejar
 import json
+import socket
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -41,6 +43,38 @@ def one_browser() -> http.cookiejar.CookieJar:
     return http.cookiejar.CookieJar(_OneBrowser())
 
 
+class _UnixConnection(http.client.HTTPConnection):
+    """Speaks HTTP over a unix socket."""
+
+    def __init__(self, address: Address, host: str, timeout: float | None) -> None:
+        super().__init__(host, timeout=timeout)
+        self._address = address
+
+    def connect(self) -> None:
+        """Connect to the socket, whatever host the request names."""
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(str(self._address.socket))
+
+
+class _UnixHandler(urllib.request.HTTPHandler):
+    """Opens every http URL at one unix socket."""
+
+    def __init__(self, address: Address) -> None:
+        super().__init__()
+        self._address = address
+
+    def http_open(self, request: urllib.request.Request) -> http.client.HTTPResponse:
+        """Send REQUEST, and return the answer."""
+
+        def connection(
+            host: str, /, *, timeout: float = 60, **more: Any
+        ) -> http.client.HTTPConnection:
+            return _UnixConnection(self._address, host, timeout)
+
+        return self.do_open(connection, request)
+
+
 class ZopeClient:
     """A browser of one instance, with its own cookies.
 
@@ -58,10 +92,12 @@ class ZopeClient:
     ) -> None:
         if cookies is None:
             cookies = http.cookiejar.CookieJar()
-        self.base = f"http://{address}"
+        self.base = f"http://{address}" if address.socket is None else "http://localhost"
+        self._address = address
         self._opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}),  # never by way of a proxy: it is this machine
             urllib.request.HTTPCookieProcessor(cookies),
+            *([] if address.socket is None else [_UnixHandler(address)]),
         )
         if user:
             token = base64.b64encode(f"{user}:{password}".encode()).decode()
@@ -110,13 +146,13 @@ class ZopeClient:
             answer: dict[str, Any] = json.loads(self._open(request, timeout_s=timeout_s))
         except _NotThere:
             raise ProcessFailed(
-                f"{self.base}: the instance runs without zmount's agent",
+                f"http://{self._address}: the instance runs without zmount's agent",
                 hint="zmount apply, zmount restart; zmount must be installed in its environment. "
                 "Or zmount stop it, do this while it is down, and zmount start it",
             ) from None
         except ValueError:
             raise ProcessFailed(
-                f"{request.full_url}: what answers there is not zmount's agent",
+                f"{self._shown(request)}: what answers there is not zmount's agent",
                 hint="zmount status: is it this instance's port?",
             ) from None
         return answer
@@ -139,29 +175,33 @@ class ZopeClient:
         panel = f"/Control_Panel/Database/{urllib.parse.quote(database)}"
         self.post(f"{panel}/manage_minimize", value="1")
 
+    def _shown(self, request: urllib.request.Request) -> str:
+        """Return what REQUEST asks for, with the socket that is asked."""
+        return f"http://{self._address}{request.selector}"
+
     def _open(self, request: urllib.request.Request, *, timeout_s: float | None = 60) -> str:
         try:
             with self._opener.open(request, timeout=timeout_s) as answer:
                 return str(answer.read().decode("utf-8", "replace"))
         except urllib.error.HTTPError as error:
             if error.code == 400 and b"already in use" in error.read():
-                raise _IdInUse(f"{request.full_url}: the id is in use") from None
+                raise _IdInUse(f"{self._shown(request)}: the id is in use") from None
             if error.code == 401:
                 raise AccessRefused(
-                    f"{request.full_url} does not let the administrator in",
+                    f"{self._shown(request)} does not let the administrator in",
                     hint="say who is one: ZMOUNT_ADMINISTRATOR=NAME:PASSWORD, or the file "
                     "etc/administrator (mode 0600)",
                 ) from None
             if error.code == 400 and "/@@" in request.full_url:
                 raise ProcessFailed(
-                    f"{request.full_url} does not understand what it is asked",
+                    f"{self._shown(request)} does not understand what it is asked",
                     hint="it runs another version of zmount: zmount restart the instance",
                 ) from None
             if error.code == 404:
-                raise _NotThere(f"{request.full_url} answered 404 {error.reason}") from None
+                raise _NotThere(f"{self._shown(request)} answered 404 {error.reason}") from None
             raise ProcessFailed(
-                f"{request.full_url} answered {error.code} {error.reason}",
+                f"{self._shown(request)} answered {error.code} {error.reason}",
                 hint="the instance's log/event.log says why",
             ) from None
         except OSError as error:
-            raise ProcessFailed(f"{request.full_url} did not answer: {error}") from None
+            raise ProcessFailed(f"{self._shown(request)} did not answer: {error}") from None
