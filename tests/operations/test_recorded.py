@@ -316,7 +316,7 @@ def by_another_user(file: Path, uid: int, gid: int) -> subprocess.CompletedProce
     )
 
 
-@pytest.mark.parametrize("what", ["directory", "file"])
+@pytest.mark.parametrize("what", ["directory", "file", "hidden directory"])
 def test_who_may_not_write_it_goes_on_and_is_told_so(
     short_directory: Path, what: str, caplog: pytest.LogCaptureFixture
 ):
@@ -325,6 +325,8 @@ def test_who_may_not_write_it_goes_on_and_is_told_so(
     if what == "file":
         with recorded(file, "h", "verify"):
             pass
+    if what == "hidden directory":
+        short_directory.chmod(0o700)
 
     done = by_another_user(file, NOBODY, NOBODY)
 

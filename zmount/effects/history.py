@@ -160,7 +160,7 @@ def entries(path: Path, search: Search = Search()) -> tuple[Entry, ...]:
     where, values = _where(search)
     limit = -1 if search.newest is None or search.failed else search.newest
     found = _found(path, f"{where} ORDER BY entry DESC LIMIT ?", (*values, limit))
-    # whether one failed or is at work, its process tells
+    # of those that have not ended, only their processes tell whether they failed
     wanted = [each for each in found if each.is_failure] if search.failed else list(found)
     return tuple(reversed(wanted[: search.newest]))
 
@@ -209,6 +209,9 @@ def _where(search: Search) -> tuple[str, tuple[Scalar, ...]]:
     if search.since is not None:
         terms.append("began >= ?")
         values.append(search.since)
+    if search.failed:
+        terms.append(f"(duration_s IS NULL OR result IN ({_marks(FAILED)}))")
+        values += FAILED
     return ("WHERE " + " AND ".join(terms) if terms else ""), tuple(values)
 
 

@@ -227,7 +227,7 @@ def _unreadable(path: Path, why: sqlite3.Error | OSError, what: str) -> HistoryU
     """Return the error for WHY the file PATH cannot be WHAT (read, written)."""
     said = (why.strerror or str(why)) if isinstance(why, OSError) else str(why)
     hint = f"only the history is missing; see who may write {path} and {path.parent}"
-    if path.is_dir():
+    if os.path.isdir(path):  # noqa: PTH112 - Path's raises where one may not look
         said, hint = "it is a directory", f"move {path} elsewhere"
     elif said in _DAMAGED:
         hint = f"move {path} aside: the next operation begins a new one"
