@@ -8,6 +8,7 @@ import shutil
 import signal
 import socket
 import tempfile
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -138,6 +139,7 @@ def silent(*addresses: Any) -> Iterator[None]:
 
 def as_nobody(ask: Callable[[], Any]) -> Any:
     """Return what ASK returns, plain values, to a user who may see no other's process."""
+    ask()  # imports all that it needs: that user may not read this Python
     answer_end, writing = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -146,8 +148,8 @@ def as_nobody(ask: Callable[[], Any]) -> Any:
             os.setgid(NOBODY)
             os.setuid(NOBODY)
             answer = [ask()]
-        except BaseException as error:
-            answer = [f"{type(error).__name__}: {error}"]
+        except BaseException:
+            answer = [traceback.format_exc()]
         os.write(writing, json.dumps(answer).encode())
         os._exit(0)
     os.close(writing)

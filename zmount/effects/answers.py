@@ -7,7 +7,9 @@ status answers, also 404 or 500: the instance is up, whatever its content says.
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import socket
 import ssl
 from collections.abc import Mapping
@@ -22,6 +24,8 @@ from zmount.topology.zeo import Tls
 
 RUOK = b"\x00\x00\x00\x04ruok"  # ZEO.asyncio.server: a message of four bytes
 SILENT = "it says nothing"  # detail of one that did not answer in time
+FORBIDDEN = os.strerror(errno.EACCES)  # detail of one whose socket is not for us
+_BEGINNING = 200  # bytes of a page
 _LARGEST_ANSWER = 64 * 1024 * 1024
 
 
@@ -33,7 +37,8 @@ class Answer:
     storage that it serves; None where it did not tell. ``storages`` is all that it told
     of each (``ZEO.StorageServer.server_status``). ``status`` is that of HTTP, 0
     where none was said; ``date`` is when the answer was made by the server's clock, in
-    seconds since the epoch, where HTTP told.
+    seconds since the epoch, where HTTP told; ``text`` how the page begins that was asked for
+    by its path.
     """
 
     is_answering: bool
@@ -42,6 +47,7 @@ class Answer:
     storages: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     status: int = 0
     date: float | None = None
+    text: str = ""
 
 
 def ask_zeo(address: Address, tls: Tls | None = None, *, timeout_s: float = 2.0) -> Answer:
@@ -78,6 +84,7 @@ def ask_http(address: Address, path: str = "", *, timeout_s: float = 2.0) -> Ans
             detail=said,
             status=answer.status,
             date=mktime_tz(date) if date is not None else None,
+            text=answer.read(_BEGINNING).decode("utf-8", "replace"),
         )
     except OSError as error:
         return Answer(is_answering=False, detail=_reason(error))

@@ -52,6 +52,17 @@ def see_file(path: Path) -> FileSeen:
     )
 
 
+def why_unreadable(path: Path) -> str:
+    """Return why the file PATH may not be read; "" if it may, or is not there."""
+    try:
+        path.open("rb").close()
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except OSError as why:
+        return why.strerror or str(why)
+    return ""
+
+
 def index_known(path: Path) -> int | None:
     """Return up to which byte the saved index knows the data file PATH; None without one.
 

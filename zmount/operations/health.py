@@ -134,7 +134,7 @@ def _look(
     openers: dict[str, Opener] = {}
     for each in asked:
         seen, readings = each.result()
-        openers[seen.process.name] = Opener.of(seen.process, seen.pid)
+        openers[seen.process.name] = Opener.of(seen.process, seen.pid, is_hidden=seen.is_hidden)
         yield from readings
     yield from _files(scene, openers)
     for done in other:

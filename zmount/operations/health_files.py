@@ -8,7 +8,7 @@ from pathlib import Path
 from zmount.effects.blob_directory import blob_trouble
 from zmount.effects.clock import pause
 from zmount.effects.file_lock import writer
-from zmount.effects.files_seen import FileSeen, index_known, is_data_file, see_file
+from zmount.effects.files_seen import FileSeen, index_known, is_data_file, see_file, why_unreadable
 from zmount.effects.process_table import OpenFile
 from zmount.effects.stage_files import current_files, stage_state
 from zmount.errors import StorageUnreadable
@@ -16,6 +16,7 @@ from zmount.filestorage.reindex import index_path
 from zmount.operations.health_readings import Reading
 from zmount.operations.health_scene import Opener, Scene, Subject
 from zmount.operations.health_words import size_words
+from zmount.operations.status import is_process
 from zmount.topology.storages import Storage
 
 SETTLES_S = 0.01  # FileStorage opens what it has put in place in less
@@ -47,6 +48,10 @@ def _data_file(
 ) -> Iterator[Reading]:
     """Is each file of the storage the one that its process has open?"""
     if "data-file" not in subject.scene.checks:
+        return
+    if opener is not None and opener.pid is None and opener.is_hidden:
+        said = f"whether {opener.process.name} has {seen[-1].path} open may not be seen"
+        yield from subject.says("data-file", "unknown", said, hint="as root")
         return
     if opener is None or opener.pid is None:
         yield from _at_rest(subject, seen, opener)
@@ -170,10 +175,9 @@ def _lock_holder(subject: Subject, path: Path, opener: Opener | None) -> Iterato
         return
     expected = opener.pid if opener is not None else None
     if holder is None:
-        if expected is None:
+        if opener is None or expected is None:
             yield from subject.says("lock-holder", "ok", "nobody has it open")
         else:
-            assert opener is not None
             name = opener.process.name
             said = f"nobody holds the lock of {path}, though {name} runs: was it removed?"
             hint = f"start nothing else that opens it; zmount restart {name}, at a quiet time"
@@ -181,8 +185,9 @@ def _lock_holder(subject: Subject, path: Path, opener: Opener | None) -> Iterato
     elif holder.pid is None:
         said = "a process that may not be seen holds its lock"
         yield from subject.says("lock-holder", "unknown", said, hint="as root")
-    elif holder.pid == expected:
-        assert opener is not None
+    elif opener is not None and (
+        holder.pid == expected or (opener.is_hidden and is_process(holder, opener.process))
+    ):
         yield from subject.says("lock-holder", "ok", f"{opener.process.name} holds its lock")
     else:
         wanted = opener.process.name if opener is not None else "nobody"
@@ -192,7 +197,12 @@ def _lock_holder(subject: Subject, path: Path, opener: Opener | None) -> Iterato
 
 
 def _index(subject: Subject, file: FileSeen) -> Iterator[Reading]:
-    if file.inode is None or "index" not in subject.scene.checks:
+    if "index" not in subject.scene.checks or (file.inode is None and not file.why_not):
+        return
+    why_not = file.why_not or why_unreadable(index_path(file.path))
+    if why_not:
+        said = f"{index_path(file.path)}: {why_not}"
+        yield from subject.says("index", "unknown", said, hint="as root")
         return
     try:
         known = index_known(file.path)
@@ -210,9 +220,15 @@ def _index(subject: Subject, file: FileSeen) -> Iterator[Reading]:
 def _blobs(storage: Storage, subject: Subject) -> Iterator[Reading]:
     if storage.blob_dir is None or storage.stage is not None:
         return  # those of a stage are judged with its content
-    if storage.data_fs is not None and not Path(storage.data_fs).exists():
+    file = see_file(Path(storage.data_fs)) if storage.data_fs is not None else None
+    if file is not None and file.inode is None and not file.why_not:
         return  # not made yet
-    trouble = blob_trouble(storage.blob_dir)
+    try:
+        trouble = blob_trouble(storage.blob_dir)
+    except PermissionError as why:
+        said = f"{storage.blob_dir}: {why.strerror}"
+        yield from subject.says("blobs", "unknown", said, hint="as root")
+        return
     if trouble:
         hint = "mount it, or restore it, before anybody commits"
         said = f"{storage.blob_dir}: {trouble}"

@@ -29,7 +29,13 @@ def volume_readings(scene: Scene) -> Iterator[Reading]:
         if storage.data_fs is None or not scene.is_here(storage):
             continue
         found = (size_bytes(storage.data_fs), storage.data_fs, storage.name)
-        volume = volume_of(storage.data_fs)
+        try:
+            volume = volume_of(storage.data_fs)
+        except PermissionError as why:
+            subject = Subject(scene=scene, kind="storage", name=storage.name)
+            said = f"{storage.data_fs}: {why.strerror}"
+            yield from subject.says("free-space", "unknown", said, hint="as root")
+            continue
         largest[volume] = max(found, largest.get(volume, found))
     for size, path, name in largest.values():
         yield from _volume(scene, size, path, name)

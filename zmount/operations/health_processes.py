@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from zmount.effects.answers import Answer, ask_http
+from zmount.agent.requests import FILE_NAME
+from zmount.effects.answers import FORBIDDEN, Answer, ask_http
 from zmount.effects.client_caches import is_cache
 from zmount.effects.clock import Stopwatch, now
+from zmount.effects.files_seen import see_file, why_unreadable
 from zmount.effects.queue_depth import queue_depth
-from zmount.effects.space import size_bytes
 from zmount.effects.zope_requests import requests_of
 from zmount.errors import ProcessFailed
 from zmount.operations.health_readings import Reading, State, judged, worst
@@ -64,6 +65,12 @@ class Seen:
         return self.status.pid if self.status is not None else None
 
     @property
+    def is_hidden(self) -> bool:
+        """True if it may run, as a process of somebody else that is not for us to see."""
+        owner = self.status.owner if self.status is not None else None
+        return bool(self.untold) or (owner is not None and owner.pid is None)
+
+    @property
     def is_idle(self) -> bool:
         """True of a process that nobody started, and nobody need."""
         is_down = self.status is not None and self.status.state == "stopped"
@@ -97,6 +104,10 @@ def process_readings(scene: Scene, seen: Seen) -> Iterator[Reading]:
     if seen.untold:
         yield from subject.says("process", "unknown", seen.untold, hint="as root")
     if seen.status is None:
+        return
+    if seen.is_hidden:
+        said = "a process of another user is at its address; whether it is ours may not be seen"
+        yield from subject.says("process", "unknown", said, hint="as root")
         return
     yield from _kept(subject, seen.status)
     if seen.status.memory_bytes is not None:
@@ -158,6 +169,9 @@ def _http(scene: Scene, subject: Subject, seen: Seen) -> Iterator[Reading]:
     where = f"at {scene.local.address_of(seen.process)}"
     if not seen.answer.is_answering:
         said = f"does not answer {where}: {silence(seen.answer.detail, scene.timeout_s)}"
+        if seen.answer.detail == FORBIDDEN:
+            yield from subject.says("http", "unknown", said, hint="as root")
+            return
         hint = f"zmount spin {subject.name}" if seen.pid else status_hint(scene, seen.process)
         yield from subject.says("http", "critical", said, hint=hint)
         return
@@ -174,6 +188,11 @@ def _http(scene: Scene, subject: Subject, seen: Seen) -> Iterator[Reading]:
 
 def _threads(subject: Subject, replica: Replica, pid: int) -> Iterator[Reading]:
     requests = requests_of(replica, pid)
+    why_not = why_unreadable(Path(replica.var / FILE_NAME)) if requests is None else ""
+    if why_not:
+        said = f"what its threads work on may not be seen: {why_not}"
+        yield from subject.says("threads", "unknown", said, hint="as root")
+        return
     if requests is None:
         said = "what its threads work on is not known: it runs without zmount's agent"
         yield from subject.says("threads", "ok", said)
@@ -198,6 +217,11 @@ def _threads(subject: Subject, replica: Replica, pid: int) -> Iterator[Reading]:
 
 
 def _queue(subject: Subject, replica: Replica, seen: Seen) -> Iterator[Reading]:
+    why_not = why_unreadable(Path(replica.log.path)) if replica.log.path is not None else ""
+    if why_not:
+        said = f"{replica.log.path}: {why_not}"
+        yield from subject.says("queue", "unknown", said, hint="as root")
+        return
     since = seen.status.started_at if seen.status is not None else None
     depth = queue_depth(replica.log.path, now(), since=since or 0.0) or 0
     number = subject.number("queue_depth", depth, "count", "queue")
@@ -213,10 +237,16 @@ def _caches(subject: Subject, replica: Replica) -> Iterator[Reading]:
     total, count, trouble = 0, 0, ""
     for mount in replica.instance.mounts:
         path, _ = cache_file(replica, mount)
-        if path is None or not (size := size_bytes(path)):
+        file = see_file(Path(path)) if path is not None else None
+        if file is None or not (file.size_bytes or file.why_not):
             continue
+        if file.why_not:
+            said = f"{file.path}: {file.why_not}"
+            yield from subject.says("client-cache", "unknown", said, hint="as root")
+            return
+        size = file.size_bytes
         total, count = total + size, count + 1
-        trouble = trouble or _cache_trouble(Path(path), size, mount)
+        trouble = trouble or _cache_trouble(file.path, size, mount)
     if not count:
         return
     number = subject.number("client_cache_bytes", total, "bytes")

@@ -134,17 +134,20 @@ def status_hint(scene: Scene, process: Process) -> str:
 class Opener:
     """The process that should have a storage's files open, and what it has.
 
-    ``pid`` is None where it does not run; ``files`` is None where that may not be seen.
+    ``pid`` is None where it does not run, or ``is_hidden`` who it is; ``files`` is None where
+    that may not be seen.
     """
 
     process: Process
     pid: int | None = None
     files: tuple[OpenFile, ...] | None = None
+    is_hidden: bool = False
 
     @classmethod
-    def of(cls, process: Process, pid: int | None) -> Opener:
+    def of(cls, process: Process, pid: int | None, *, is_hidden: bool = False) -> Opener:
         """Return PROCESS with what it has open now."""
-        return cls(process=process, pid=pid, files=open_files(pid) if pid is not None else None)
+        files = open_files(pid) if pid is not None else None
+        return cls(process=process, pid=pid, files=files, is_hidden=is_hidden)
 
     def again(self) -> Opener:
         """Return the same process with what it has open by now."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from ZODB.utils import z64
 
-from zmount.effects.answers import Answer, ask_zeo
+from zmount.effects.answers import FORBIDDEN, Answer, ask_zeo
 from zmount.effects.clock import Stopwatch, now
 from zmount.operations.health_conflicts import Counted, Counters
 from zmount.operations.health_readings import Reading, judged, worst
@@ -83,6 +83,9 @@ def _server(scene: Scene, asked: Asked, storages: int, is_idle: bool) -> Iterato
     if not asked.answer.is_answering:
         why = silence(asked.answer.detail, scene.timeout_s)
         said = f"does not answer {where}: {why}; {what} cannot be reached"
+        if asked.answer.detail == FORBIDDEN:
+            yield from subject.says("zeo", "unknown", said, hint="as root")
+            return
         yield from subject.says("zeo", "critical", said, hint=status_hint(scene, asked.process))
         return
     if asked.answer.clients is None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from threading import Event
 
 from ZODB.utils import maxtid, z64
 
 from zmount.effects.clock import Stopwatch
+from zmount.effects.files_seen import see_file
 from zmount.effects.raw_zeo import ZeoRecords
-from zmount.effects.space import size_bytes
 from zmount.effects.zeo_write import try_commit
 from zmount.errors import StorageUnreadable
 from zmount.operations.health_readings import Number, Reading
@@ -112,16 +113,16 @@ def _root(server: _Server, storage: Storage, subject: Subject) -> Iterator[Readi
 
 
 def _sizes(server: _Server, storage: Storage, records: ZeoRecords) -> tuple[int, int | None]:
-    """Return the size that the server tells, and that of its file; None: it has no plain one."""
+    """Return the size that the server tells, and that of its plain file; None: none to see."""
     said = records.size_bytes()
     is_plain = storage.stage is None and storage.backend is None
     if not server.scene.is_here(storage) or storage.data_fs is None or not is_plain:
         return said, None
     # asked for after the server's: it can only have grown meanwhile, unless a pack just ended
-    found = size_bytes(storage.data_fs)
-    if found < said:
-        said, found = records.size_bytes(), size_bytes(storage.data_fs)
-    return said, found
+    found = see_file(Path(storage.data_fs))
+    if found.size_bytes < said:
+        said, found = records.size_bytes(), see_file(Path(storage.data_fs))
+    return said, None if found.why_not else found.size_bytes
 
 
 def _sized(
