@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -100,3 +101,11 @@ def empty(deployment: Deployment, name: str) -> None:
         site = site_of(app)
         for each in list(site.objectIds()):
             site._delObject(each)
+
+
+def pushed(zopes: Deployment, *arguments: str) -> dict[str, Any]:
+    """Push; return what the command tells of it."""
+    done = zopes.zmount("push", *arguments, "--json")
+    assert done.returncode == 0, done.stdout + done.stderr
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told

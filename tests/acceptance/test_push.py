@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
@@ -11,7 +10,6 @@ import tempfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pytest
 import transaction
@@ -26,6 +24,7 @@ from pushing import (
     add_folder,
     application,
     empty,
+    pushed,
     site_of,
 )
 from visitors import add_page, ask, login, manage
@@ -60,13 +59,6 @@ def zopes(started: Deployment) -> Iterator[Deployment]:
         add_folder(news, "first", title="the first")
         add_blob(news, "picture")
     return started
-
-
-def pushed(zopes: Deployment, *arguments: str) -> dict[str, Any]:
-    done = zopes.zmount("push", *arguments, "--json")
-    assert done.returncode == 0, done.stdout + done.stderr
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told
 
 
 def refused(zopes: Deployment, *arguments: str) -> str:

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cmf_sites import MODIFIED, VIEW, add_page, add_section, cataloged, make_cmf
 from deployments import Deployment
-from pushing import CONF, PRODUCTION, STAGE, application, site_of
+from pushing import CONF, PRODUCTION, STAGE, application, pushed, site_of
 
 FROM, TO = "dev:/home/x.org/news", "dev:/pub/x.org/news"
 TESTS = Path(__file__).parents[1]
@@ -59,13 +57,6 @@ def zopes(started: Deployment) -> Deployment:
             catalog.catalog_object(thing, "/".join(thing.getPhysicalPath()))
         assert set(cataloged(site, "Title")) == {"news/first", "news/gone"}
     return started
-
-
-def pushed(zopes: Deployment, *arguments: str) -> dict[str, Any]:
-    done = zopes.zmount("push", *arguments, "--json")
-    assert done.returncode == 0, done.stdout + done.stderr
-    told: dict[str, Any] = json.loads(done.stdout)
-    return told
 
 
 def test_the_catalog_knows_what_is_there_and_forgets_the_rest(zopes: Deployment) -> None:
