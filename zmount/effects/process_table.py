@@ -156,15 +156,16 @@ def opener(path: str | os.PathLike[str]) -> Owner | None:
 def open_files(pid: int) -> tuple[OpenFile, ...] | None:
     """Return what process PID has open; None if that is not for us to see."""
     try:
-        entries = list((PROC / str(pid) / "fd").iterdir())
+        with os.scandir(PROC / str(pid) / "fd") as entries:
+            return tuple(found for each in entries if (found := _open_file(each)) is not None)
     except OSError:
         return None
-    return tuple(found for entry in entries if (found := _open_file(entry)) is not None)
 
 
-def _open_file(entry: Path) -> OpenFile | None:
+def _open_file(entry: os.DirEntry[str]) -> OpenFile | None:
     try:
-        name, state, mode = str(entry.readlink()), entry.stat(), entry.lstat().st_mode
+        name = os.readlink(entry.path)  # noqa: PTH115 - there are thousands
+        state, mode = entry.stat(), entry.stat(follow_symlinks=False).st_mode
     except OSError:
         return None  # it was closed meanwhile
     return OpenFile(

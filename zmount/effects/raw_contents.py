@@ -19,7 +19,7 @@ from zmount.effects.raw_storages import (
 from zmount.errors import StorageUnreadable
 from zmount.topology.addresses import Address
 from zmount.topology.instances import Replica
-from zmount.topology.mounts import Mount
+from zmount.topology.mounts import Mount, MountPoint
 from zmount.topology.zeo import Tls
 
 CONNECTIONS = 8  # to ZEO servers at a time
@@ -69,28 +69,56 @@ def ask_servers(mounts: Iterable[tuple[Mount, Replica]]) -> Servers:
         return Servers(answers=dict(zip(tls, answers, strict=True)))
 
 
-def contents_of(replica: Replica, servers: Servers) -> Mapping[str, Content]:
-    """Return what REPLICA's mounted storages hold, by mount point.
+class Contents:
+    """What mounted storages hold where their mount points expect it; each is read once.
 
-    Those whose files are here are read from them, the others through their SERVERS.
-    What cannot be read is ``damaged`` or ``unknown``.
+    Instances that mount the same storages share what was found.
     """
-    mounts = [mount for mount in replica.instance.mounts if not mount.is_root]
-    local = [mount for mount in mounts if data_fs(mount, replica) is not None]
-    here = {mount.name for mount in local}
-    served = [
-        mount
-        for mount in mounts
-        if mount.name not in here and not is_in_memory(mount) and servers.is_served(mount, replica)
-    ]
-    contents: dict[str, Content] = {}
-    with ThreadPoolExecutor(CONNECTIONS, "read") as threads:
-        reading = [threads.submit(_contents, mount, replica, False) for mount in served]
-        for mount in local:
-            contents |= _contents(mount, replica, True)
-        for each in reading:
-            contents |= each.result()
-    return contents
+
+    def __init__(self, servers: Servers) -> None:
+        self._servers = servers
+        self._found: dict[_Place, Content] = {}
+
+    def of(self, replica: Replica) -> Mapping[str, Content]:
+        """Return what REPLICA's mounted storages hold, by mount point.
+
+        Those whose files are here are read from them, the others through their servers.
+        What cannot be read is ``damaged`` or ``unknown``.
+        """
+        mounts = [mount for mount in replica.instance.mounts if not mount.is_root]
+        local = [mount for mount in mounts if data_fs(mount, replica) is not None]
+        here = {mount.name for mount in local}
+        served = [
+            mount
+            for mount in mounts
+            if mount.name not in here
+            and not is_in_memory(mount)
+            and self._servers.is_served(mount, replica)
+        ]
+        contents: dict[str, Content] = {}
+        with ThreadPoolExecutor(CONNECTIONS, "read") as threads:
+            reading = [threads.submit(self._of, mount, replica, False) for mount in served]
+            for mount in local:
+                contents |= self._of(mount, replica, True)
+            for each in reading:
+                contents |= each.result()
+        return contents
+
+    def _of(self, mount: Mount, replica: Replica, is_here: bool) -> dict[str, Content]:
+        places = {point.virtual: _place(mount, point, replica, is_here) for point in mount.points}
+        if not all(place in self._found for place in places.values()):
+            found = _contents(mount, replica, is_here)
+            self._found.update((place, found[virtual]) for virtual, place in places.items())
+        return {virtual: self._found[place] for virtual, place in places.items()}
+
+
+# a storage, the way to it, and a place in it: who asks for the same gets the same
+_Place = tuple[str, tuple[Address, ...], str, str]
+
+
+def _place(mount: Mount, point: MountPoint, replica: Replica, is_here: bool) -> _Place:
+    way = () if is_here else zeo_addresses(mount, replica)
+    return mount.storage.name, way, point.root, point.real
 
 
 def _contents(mount: Mount, replica: Replica, is_here: bool) -> dict[str, Content]:

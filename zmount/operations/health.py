@@ -123,12 +123,10 @@ def _look(
         if process in scene.processes or _opens_one(scene, process)
     ]
     other = [
-        threads.submit(_all, mount_readings, scene, topology, each)
-        for each in scene.instances
-        if scene.asks("mounts")
+        threads.submit(_all, mount_readings, scene, topology),
+        threads.submit(_all, volume_readings, scene),
+        threads.submit(_all, history_readings, scene),
     ]
-    other.append(threads.submit(_all, volume_readings, scene))
-    other.append(threads.submit(_all, history_readings, scene))
     if not scene.names:
         other.append(threads.submit(_all, config_readings, scene))
     openers: dict[str, Opener] = {}

@@ -13,8 +13,8 @@ from zmount.operations.health_processes import Seen
 from zmount.operations.health_readings import Reading, judged, worst
 from zmount.operations.health_scene import Scene, Subject
 from zmount.operations.health_words import count_words, size_words, time_words
+from zmount.operations.mount_reports import InstanceMounts
 from zmount.operations.mounts import mounts
-from zmount.topology.instances import Instance
 from zmount.topology.topology import Topology
 
 DATE_S = 1.0  # HTTP tells whole seconds
@@ -55,15 +55,24 @@ def _volume(scene: Scene, size: int, path: PurePosixPath, name: str) -> Iterator
     yield from subject.says("free-space", state, said, number, needed, hint=hint)
 
 
-def mount_readings(scene: Scene, topology: Topology, instance: Instance) -> Iterator[Reading]:
-    """Yield how the mounts of INSTANCE are; TOPOLOGY has those that are unmounted, too."""
-    subject = Subject(scene=scene, kind="instance", name=instance.name)
+def mount_readings(scene: Scene, topology: Topology) -> Iterator[Reading]:
+    """Yield how the mounts of the instances are; TOPOLOGY has those that are unmounted, too."""
+    names = tuple(each.name for each in scene.instances)
+    if not names or not scene.asks("mounts"):
+        return
     try:
-        seen = mounts(topology, scene.local.host, (instance.name,))
+        seen = mounts(topology, scene.local.host, names)
     except ZMountError as why:
+        subject = Subject(scene=scene, kind="host", name=scene.local.host.name)
         yield from subject.says("mounts", "unknown", str(why), hint=why.hint)
         return
-    reports = [report for each in seen.instances for report in each.mounts]
+    for each in seen.instances:
+        yield from _mounts(scene, each)
+
+
+def _mounts(scene: Scene, instance: InstanceMounts) -> Iterator[Reading]:
+    subject = Subject(scene=scene, kind="instance", name=instance.instance)
+    reports = instance.mounts
     wrong = [each for each in reports if each.severity]
     offline = sum(1 for each in reports if each.offline is not None or each.is_unmounted)
     numbers = (
@@ -75,7 +84,7 @@ def mount_readings(scene: Scene, topology: Topology, instance: Instance) -> Iter
         told = ", ".join(f"{each.path} {each.state}" for each in wrong[:3])
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
         said = f"{len(wrong)} of {count_words(len(reports), 'mount')} not right: {told}{more}"
-        hint = f"zmount mounts {instance.name}"
+        hint = f"zmount mounts {instance.instance}"
         yield from subject.says("mounts", "critical", said, *numbers, hint=hint)
         return
     away = f", {offline} off-line" if offline else ""

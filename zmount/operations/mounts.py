@@ -10,11 +10,11 @@ Nothing is written, no lock is taken, no class of a database is imported.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from zmount.effects.raw_attic import ATTIC
-from zmount.effects.raw_contents import Servers, ask_servers, contents_of
+from zmount.effects.raw_contents import Contents, Servers, ask_servers
 from zmount.effects.raw_found import FoundReference, found_near
 from zmount.effects.raw_offline import StandIn
 from zmount.effects.raw_reach import Lying, lying_below
@@ -65,13 +65,16 @@ def mounts(
     servers = ask_servers(
         (mount, replica) for replica in as_run.values() for mount in replica.instance.mounts
     )
-    offline = known_offline([host])
+    look = _Looks(
+        servers=servers,
+        contents=Contents(servers),
+        offline=known_offline([host]),
+        is_deep=is_deep,
+        progress=progress,
+    )
     return Mounts(
         host=host.name,
-        instances=tuple(
-            _look(each, as_run[each.instance.name], servers, offline, is_deep, progress)
-            for each in replicas
-        ),
+        instances=tuple(look.at(each, as_run[each.instance.name]) for each in replicas),
         shared_roots=_shared_roots(replicas),
     )
 
@@ -101,30 +104,33 @@ def _shared_roots(replicas: Iterable[Replica]) -> dict[str, tuple[str, ...]]:
     return {name: instances for name, instances in users.items() if len(instances) > 1}
 
 
-def _look(
-    replica: Replica,
-    as_run: Replica,
-    servers: Servers,
-    offline: Iterable[Offline],
-    is_deep: bool,
-    progress: Progress,
-) -> InstanceMounts:
-    """Look at REPLICA, whose zope.conf has the mounts of AS_RUN."""
-    name, mounted = replica.instance.name, as_run.instance.mounts
-    contents = contents_of(as_run, servers)
-    away = {
-        each.name
-        for each in replica.instance.mounts
-        if each not in mounted or servers.why_not(each, replica)
-    }
-    with RawDatabases(replica, away) as databases:
-        look = _Look(replica, servers, contents, databases)
-        look.remembered = {each.path: each for each in offline if each.instance == name}
-        return InstanceMounts(
-            instance=name,
-            root=replica.instance.root.storage.name,
-            mounts=tuple(look.reports(is_deep, progress)),
-        )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Looks:
+    """What looks at several instances have in common."""
+
+    servers: Servers
+    contents: Contents
+    offline: tuple[Offline, ...]
+    is_deep: bool
+    progress: Progress
+
+    def at(self, replica: Replica, as_run: Replica) -> InstanceMounts:
+        """Look at REPLICA, whose zope.conf has the mounts of AS_RUN."""
+        name, mounted = replica.instance.name, as_run.instance.mounts
+        contents = self.contents.of(as_run)
+        away = {
+            each.name
+            for each in replica.instance.mounts
+            if each not in mounted or self.servers.why_not(each, replica)
+        }
+        with RawDatabases(replica, away) as databases:
+            look = _Look(replica, self.servers, contents, databases)
+            look.remembered = {each.path: each for each in self.offline if each.instance == name}
+            return InstanceMounts(
+                instance=name,
+                root=replica.instance.root.storage.name,
+                mounts=tuple(look.reports(self.is_deep, self.progress)),
+            )
 
 
 class _Look:

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from zmount.effects.raw_contents import ask_servers, contents_of
+from zmount.effects.raw_contents import Contents, ask_servers
 from zmount.effects.raw_found import FoundReference, found_near
 from zmount.effects.raw_reach import Lying, lying_below
 from zmount.effects.raw_roots import MountState, RawRoot
@@ -50,7 +50,7 @@ def see_root(replica: Replica, paths: Iterable[str] = ()) -> RootSeen:
     """
     mounts = replica.instance.mounts
     servers = ask_servers((mount, replica) for mount in mounts)
-    contents = contents_of(replica, servers)
+    contents = Contents(servers).of(replica)
     with RawDatabases(replica) as databases:
         root = RawRoot(mounts, databases)
         if not root.is_known:
