@@ -49,7 +49,9 @@ def _done(scene: Scene, storage: Storage, check: str, newest: Entry | None) -> I
     if file.inode is None or check not in scene.checks:
         return
     good = _last_good(scene, operation, storage, newest)
-    if good is not None and file.modified_at <= good.began + (good.duration_s or 0.0):
+    bad = _bad(scene, operation, storage, newest, good)
+    is_as_it_was = good is not None and file.modified_at <= good.began + (good.duration_s or 0.0)
+    if good is not None and is_as_it_was and bad is None:
         said = f"{word} {time_words(now() - good.began)} ago; nothing was committed since"
         yield from subject.says(check, "ok", said, _age(subject, check, now() - good.began))
         return
@@ -60,10 +62,9 @@ def _done(scene: Scene, storage: Storage, check: str, newest: Entry | None) -> I
     said = f"{word} {time_words(age)} ago" if good is not None else f"never {word}"
     if good is None and since is not None:
         said += f", its first commit was {time_words(age)} ago"
-    if newest is not None and newest.is_failure and newest is not good:
-        ago = time_words(max(0.0, now() - newest.began))
-        state = worst((state, "critical" if operation == "verify" else "warning"))
-        said += f"; the last try, {ago} ago, {newest.result}: {newest.sentence}".removesuffix(": ")
+    if bad is not None:
+        state = worst((state, "critical" if _is_damage(bad) else "warning"))
+        said += f"; {_what_came(bad)}"
     hint = "" if state == "ok" else f"zmount {operation} {storage.name}"
     yield from subject.says(check, state, said, number, hint=hint)
 
@@ -75,6 +76,32 @@ def _last_good(
         return newest
     path = history_file(scene.local.topology.file)
     return last(path, operation, storage.name, results=("done", "nothing to do"))
+
+
+def _bad(
+    scene: Scene, operation: str, storage: Storage, newest: Entry | None, good: Entry | None
+) -> Entry | None:
+    """Return what failed after the last GOOD one: damage that was found before all else."""
+    if newest is None or newest is good:
+        return None
+    path = history_file(scene.local.topology.file)
+    failed = last(path, operation, storage.name, results=("failed",))
+    is_newer = failed is not None and (good is None or failed.began > good.began)
+    if failed is not None and is_newer and _is_damage(failed):
+        return failed
+    return newest if newest.is_failure else None
+
+
+def _is_damage(entry: Entry) -> bool:
+    return entry.numbers.get("result") == "damaged"
+
+
+def _what_came(bad: Entry) -> str:
+    ago = time_words(max(0.0, now() - bad.began))
+    if _is_damage(bad):
+        return f"damage was found {ago} ago: {bad.sentence}"
+    what = {"interrupted": "was interrupted", "refused": "was refused"}.get(bad.result, bad.result)
+    return f"the last try, {ago} ago, {what}" + (f": {bad.sentence}" if bad.sentence else "")
 
 
 def _first_commit(path: Path) -> float | None:
