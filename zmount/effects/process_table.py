@@ -232,15 +232,24 @@ def _table(name: str) -> Iterator[list[str]]:
 
 def _holder(links: set[str]) -> int | None:
     """Return the process that has one of LINKS open."""
-    for entry in PROC.iterdir():
-        if entry.name.isdigit() and links & set(_open_files(entry)):
-            return int(entry.name)
+    with os.scandir(PROC) as entries:
+        for entry in entries:
+            if entry.name.isdigit() and _has_open(entry.path, links):
+                return int(entry.name)
     return None
 
 
-def _open_files(entry: Path) -> Iterator[str]:
+def _has_open(process: str, links: set[str]) -> bool:
+    """True if the process of the directory PROCESS has one of LINKS open, as far as is known."""
     try:
-        for link in (entry / "fd").iterdir():
-            yield str(link.readlink())
+        # os and no Path: a machine has ten thousand files open, and each takes its time
+        names = os.listdir(f"{process}/fd")  # noqa: PTH208
     except OSError:
-        return  # another user's process, or it is gone
+        return False  # another user's process, or it is gone
+    for name in names:
+        try:
+            if os.readlink(f"{process}/fd/{name}") in links:  # noqa: PTH115
+                return True
+        except OSError:
+            continue  # it was closed meanwhile
+    return False

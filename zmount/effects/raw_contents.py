@@ -56,7 +56,9 @@ class Servers:
         return bool(zeo_addresses(mount, replica)) and not self.why_not(mount, replica)
 
 
-def ask_servers(mounts: Iterable[tuple[Mount, Replica]]) -> Servers:
+def ask_servers(
+    mounts: Iterable[tuple[Mount, Replica]], *, timeout_s: float = TIMEOUT_S
+) -> Servers:
     """Ask each ZEO server of MOUNTS how it is, all side by side."""
     tls: dict[Address, Tls | None] = {}
     for mount, replica in mounts:
@@ -65,7 +67,7 @@ def ask_servers(mounts: Iterable[tuple[Mount, Replica]]) -> Servers:
     if not tls:
         return Servers()
     with ThreadPoolExecutor(len(tls), "ask") as threads:
-        answers = threads.map(lambda each: ask_zeo(*each, timeout_s=TIMEOUT_S), tls.items())
+        answers = threads.map(lambda each: ask_zeo(*each, timeout_s=timeout_s), tls.items())
         return Servers(answers=dict(zip(tls, answers, strict=True)))
 
 

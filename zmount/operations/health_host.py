@@ -61,7 +61,7 @@ def mount_readings(scene: Scene, topology: Topology) -> Iterator[Reading]:
     if not names or not scene.asks("mounts"):
         return
     try:
-        seen = mounts(topology, scene.local.host, names)
+        seen = mounts(topology, scene.local.host, names, timeout_s=scene.timeout_s)
     except ZMountError as why:
         subject = Subject(scene=scene, kind="host", name=scene.local.host.name)
         yield from subject.says("mounts", "unknown", str(why), hint=why.hint)

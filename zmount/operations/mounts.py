@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from zmount.effects.raw_attic import ATTIC
-from zmount.effects.raw_contents import Contents, Servers, ask_servers
+from zmount.effects.raw_contents import TIMEOUT_S, Contents, Servers, ask_servers
 from zmount.effects.raw_found import FoundReference, found_near
 from zmount.effects.raw_offline import StandIn
 from zmount.effects.raw_reach import Lying, lying_below
@@ -49,11 +49,13 @@ def mounts(
     *,
     is_deep: bool = False,
     progress: Progress = lambda said: None,
+    timeout_s: float = TIMEOUT_S,
 ) -> Mounts:
     """Return the state of every mount of HOST's instances, or of those that NAMES mean.
 
     IS_DEEP: look for mount points and references in all of each root. TOPOLOGY has what is
-    unmounted as well: that is looked for in its root, its storage is not asked.
+    unmounted as well: that is looked for in its root, its storage is not asked. TIMEOUT_S is
+    how long all ZEO servers together may be silent.
 
     :raises UnknownName: a name is no instance, or one of another host
     """
@@ -62,9 +64,8 @@ def mounts(
     as_run = {
         each.instance.name: each for each in _replicas(without_unmounted(topology), host, names)
     }
-    servers = ask_servers(
-        (mount, replica) for replica in as_run.values() for mount in replica.instance.mounts
-    )
+    mounted = [(each, run) for run in as_run.values() for each in run.instance.mounts]
+    servers = ask_servers(mounted, timeout_s=timeout_s)
     look = _Looks(
         servers=servers,
         contents=Contents(servers),
