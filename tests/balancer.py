@@ -11,36 +11,36 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 PROBE_S = 0.1
+End = tuple[str, int]
 
 
 class Balancer(ThreadingHTTPServer):
-    """Hands requests on to those of PORTS whose /@@zmount-alive says 200, in turn."""
+    """Hands requests on, in turn, to those of ENDS (host, port) whose liveness page is 200."""
 
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, ports: Sequence[int]) -> None:
+    def __init__(self, ends: Sequence[End]) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
-        self.ports = ports
-        self.ready: set[int] = set()
-        self.least_ready = len(ports)
+        self.ends = ends
+        self.ready: set[End] = set()
+        self.least_ready = len(ends)
         self.turns = itertools.count()
-        self.ends = threading.Event()
+        self.stops = threading.Event()
 
     @property
     def port(self) -> int:
         """Where visitors come."""
         return int(self.server_address[1])
 
-    def probe(self) -> None:
-        """Look who takes visitors, until the end."""
-        while not self.ends.wait(PROBE_S):
-            for port in self.ports:
-                (self.ready.add if _is_ready(port) else self.ready.discard)(port)
+    def probe(self, end: End) -> None:
+        """Look whether END takes visitors, until we stop."""
+        while not self.stops.wait(PROBE_S):
+            (self.ready.add if _is_ready(end) else self.ready.discard)(end)
             self.least_ready = min(self.least_ready, len(self.ready))
 
-    def chosen(self) -> int | None:
-        """Return the port whose turn it is."""
+    def chosen(self) -> End | None:
+        """Return the end whose turn it is."""
         ready = sorted(self.ready)
         return ready[next(self.turns) % len(ready)] if ready else None
 
@@ -52,22 +52,22 @@ class _Handler(BaseHTTPRequestHandler):
         """Hand the request on; what goes wrong is 502."""
         server = self.server
         assert isinstance(server, Balancer)
-        port = server.chosen()
+        end = server.chosen()
         length = int(self.headers.get("Content-Length") or 0)
         content = self.rfile.read(length) if length else None
         try:
-            if port is None:
+            if end is None:
                 raise OSError("nobody is ready")
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+            connection = http.client.HTTPConnection(*end, timeout=30)
             connection.request(self.command, self.path, content, dict(self.headers))
             answer = connection.getresponse()
             text = answer.read()
         except (OSError, http.client.HTTPException) as why:
-            self.send_error(502, f"{port}: {type(why).__name__} {why}")
+            self.send_error(502, f"{end}: {type(why).__name__} {why}")
             return
         self.send_response(answer.status)
         self.send_header("Content-Length", str(len(text)))
-        self.send_header("X-Replica", str(port))
+        self.send_header("X-Replica", "{}:{}".format(*end or ()))
         self.end_headers()
         self.wfile.write(text)
 
@@ -77,8 +77,8 @@ class _Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def _is_ready(port: int) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=2)
+def _is_ready(end: End) -> bool:
+    connection = http.client.HTTPConnection(*end, timeout=2)
     try:
         connection.request("GET", "/@@zmount-alive")
         return connection.getresponse().status == 200
@@ -89,24 +89,23 @@ def _is_ready(port: int) -> bool:
 
 
 @contextmanager
-def balancing(*ports: int) -> Iterator[Balancer]:
-    """Run a balancer before PORTS; it is ready when all of them are."""
-    balancer = Balancer(ports)
-    threads = [
-        threading.Thread(target=work, daemon=True)
-        for work in (balancer.serve_forever, balancer.probe)
-    ]
+def balancing(*ends: End) -> Iterator[Balancer]:
+    """Run a balancer before ENDS; it is ready when all of them are."""
+    balancer = Balancer(ends)
+    threads = [threading.Thread(target=balancer.serve_forever, daemon=True)]
+    # each by itself: where all threads of one are busy, its probe waits for one, too
+    threads += [threading.Thread(target=balancer.probe, args=(end,), daemon=True) for end in ends]
     for thread in threads:
         thread.start()
     try:
         deadline = time.monotonic() + 20
-        while len(balancer.ready) < len(ports):
+        while len(balancer.ready) < len(ends):
             assert time.monotonic() < deadline, "the replicas do not get ready"
             time.sleep(0.05)
-        balancer.least_ready = len(ports)
+        balancer.least_ready = len(ends)
         yield balancer
     finally:
-        balancer.ends.set()
+        balancer.stops.set()
         balancer.shutdown()
         balancer.server_close()
 

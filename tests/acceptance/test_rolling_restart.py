@@ -6,6 +6,8 @@ import os
 import random
 import shutil
 import socket
+import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,8 +17,10 @@ from balancer import Visitors, balancing
 from deployments import Deployment, wait_until
 
 from zmount.effects.answers import ask_http
-from zmount.effects.draining import PAGE, draining
+from zmount.effects.draining import PAGE, draining, takes_visitors
 from zmount.operations.local_processes import LocalProcesses
+from zmount.plan.directories import directories
+from zmount.render.files import generated_files
 
 TWO = """
 <zeo zeo>
@@ -101,18 +105,25 @@ def pids(deployment: Deployment) -> dict[str, int | None]:
     return {each.name: local.manager.observe(each).pid for each in local.all if not each.is_zeo}
 
 
+def event_log(deployment: Deployment) -> str:
+    """Return the end of what both replicas logged."""
+    logs = deployment.directory.glob("pub_client*/log/event.log")
+    return "\n".join(log.read_text()[-3000:] for log in sorted(logs))
+
+
 def test_no_request_fails_while_both_replicas_are_restarted(pub: Deployment):
     before = pids(pub)
-    with balancing(pub.port, pub.port + 1) as balancer, Visitors(balancer.port, PATHS) as visitors:
+    ends = [("127.0.0.1", pub.port), ("127.0.0.1", pub.port + 1)]
+    with balancing(*ends) as balancer, Visitors(balancer.port, PATHS) as visitors:
         wait_until(lambda: len(visitors.answers) > 50, "visitors come")
-        done = pub.zmount("restart", "--rolling", "pub", "--drain", "1")
+        done = pub.zmount("restart", "--rolling", "pub", "--drain", "2")
         answered = len(visitors.answers)
         wait_until(lambda: len(visitors.answers) > answered + 50, "visitors come still")
 
     assert done.returncode == 0, done.stderr
-    assert visitors.failed == []
+    assert visitors.failed == [], event_log(pub)
     assert balancer.least_ready == 1
-    assert {who for _, who, _ in visitors.answers} == {str(pub.port), str(pub.port + 1)}
+    assert {who for _, who, _ in visitors.answers} == {f"{host}:{port}" for host, port in ends}
     after = pids(pub)
     assert None not in after.values()
     assert not set(before.values()) & set(after.values())
@@ -124,12 +135,18 @@ def test_the_liveness_page_says_503_to_balancers_only_while_it_drains(pub: Deplo
     first = local.all[1]
     replica, pid = first.noun, local.manager.observe(first).pid
 
-    with draining(replica, pid):
+    with draining(replica, pid) as drain:
+        drain.intend()
+        assert ask_http(first.address, PAGE).status == 200
+        assert takes_visitors(first.address)
+        assert not takes_visitors(first.address, and_goes_on=True)
+        drain.begin()
         assert ask_http(first.address, PAGE).status == 503
         assert ask_http(first.address, "/").status == 200
         assert ask_http(local.all[2].address, PAGE).status == 200
     assert ask_http(first.address, PAGE).status == 200
-    with draining(replica, pid + 1):  # what a crash left says nothing of this process
+    with draining(replica, pid + 1) as drain:  # what a crash left is not about this process
+        drain.begin()
         assert ask_http(first.address, PAGE).status == 200
 
 
@@ -162,3 +179,61 @@ def test_a_zeo_server_is_refused(pub: Deployment):
 
     assert done.returncode == 8
     assert "there is no other that takes over" in done.stderr
+
+
+TWO_HOSTS = """
+<host one>
+  address 127.0.0.1
+  directory one
+</host>
+<host two>
+  address 127.0.0.2
+  directory two
+</host>
+<zeo zeo>
+  host one
+  address 127.0.0.1:{port2}
+</zeo>
+<storage pub-root/>
+<instance pub>
+  host one two
+  http-address 127.0.0.1:{port}
+  root pub-root
+</instance>
+"""
+
+
+def write_files_of(deployment: Deployment, name: str) -> None:
+    """Write a host's files, without check, which knows that two hosts are no one machine."""
+    host = deployment.topology.host(name)
+    files = generated_files(deployment.topology, host)
+    for directory in directories(deployment.topology, host, [file.path for file in files]):
+        Path(directory.path).mkdir(mode=directory.mode, exist_ok=True)
+    for file in files:
+        Path(file.path).write_text(file.text)
+
+
+def rolling(deployment: Deployment, host: str) -> subprocess.Popen[str]:
+    """Begin a rolling restart on HOST."""
+    zmount = [sys.executable, "-m", "zmount", "-f", str(deployment.conf), "--host", host]
+    return subprocess.Popen(
+        [*zmount, "restart", "--rolling", "--drain", "2"], stderr=subprocess.PIPE, text=True
+    )
+
+
+def test_two_hosts_that_restart_at_the_same_moment_take_turns(short_directory: Path):
+    deployment = Deployment(short_directory, TWO_HOSTS)
+    ends = [("127.0.0.1", deployment.port), ("127.0.0.2", deployment.port)]
+    try:
+        for host in ("one", "two"):
+            write_files_of(deployment, host)
+            done = deployment.zmount("--host", host, "start")
+            assert done.returncode == 0, done.stderr
+        with balancing(*ends) as balancer, Visitors(balancer.port, [("GET", "/")] * 2) as visitors:
+            restarts = [rolling(deployment, host) for host in ("one", "two")]
+            told = [restart.communicate(timeout=120)[1] for restart in restarts]
+        assert [restart.returncode for restart in restarts] == [0, 0], told
+        assert visitors.failed == []
+        assert balancer.least_ready == 1
+    finally:
+        deployment.end_all()

@@ -22,7 +22,7 @@ from Products.Five.browser import BrowserView
 from zExceptions import BadRequest
 from zope.interface import alsoProvides
 
-from zmount.agent.draining import is_draining
+from zmount.agent.draining import DRAINS, intention
 from zmount.agent.requests import noted
 from zmount.agent.steps import UnknownStep, carry_out
 
@@ -39,10 +39,10 @@ class Alive(BrowserView):  # type: ignore[misc]
         response = self.request.response
         response.setHeader("Content-Type", "text/plain; charset=utf-8")
         response.setHeader("Cache-Control", "no-store")
-        if is_draining():
+        said = intention()
+        if said == DRAINS:
             response.setStatus(503)
-            return "draining\n"
-        return "alive\n"
+        return f"{said or 'alive'}\n"
 
 
 class Agent(BrowserView):  # type: ignore[misc]

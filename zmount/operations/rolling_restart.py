@@ -2,10 +2,10 @@
 
 Of each in turn:
 
-1. another replica, here or on another host, must take visitors meanwhile.
-2. drain: its liveness page answers 503. Look again whether another one takes visitors:
-   zmount on another host may have begun at the same moment. Give load balancers the time
-   to see it, then wait until it works on no request any more.
+1. another replica, here or on another host, must take visitors meanwhile; zmount on another
+   host may be at it, too, and then one of the two waits for the other.
+2. drain: its liveness page answers 503. Give load balancers the time to see it, then wait
+   until it works on no request any more.
 3. stop it, start it, and wait until it answers.
 4. give load balancers the time to see that it is back.
 
@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 
 from zmount.effects.apply import recover
 from zmount.effects.clock import Stopwatch, pause
-from zmount.effects.draining import at_work, draining, takes_visitors
+from zmount.effects.draining import Drain, at_work, draining, takes_visitors
 from zmount.effects.lock import locked
 from zmount.errors import ProcessFailed, ZMountError
 from zmount.operations.changes import Change, Watcher
@@ -38,10 +38,9 @@ from zmount.topology.topology import Topology
 
 DRAIN_S = 10.0
 LIMIT_S = 60.0
-_IDLE_LOOKS = 4  # in a row: between two requests of a thread there is a moment without
+_IDLE_S = 1.0  # without a request: a balancer that has not seen it yet would send one
 _LOOK_S = 0.1
-_TRIES = 10
-_BACK_OFF_S = 5.0
+_BACK_OFF_S = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,33 +144,53 @@ def _drained(
     if pid is None or seen.state != "running":
         yield ()  # it has no visitors
         return
-    for left in reversed(range(_TRIES)):
-        _must_have_another(local, replica)
-        with draining(replica, pid):
-            if _another(local, replica) is not None or not left:
-                _must_have_another(local, replica)
-                yield _idle(local, process, replica, pid, wish)
-                return
-        # another host's zmount was as fast: one of us is faster the next time
+    with draining(replica, pid) as drain:
+        _take_turn(local, replica, drain, wish)
+        yield _idle(local, process, replica, pid, wish)
+
+
+def _take_turn(local: LocalProcesses, replica: Replica, drain: Drain, wish: RollingWish) -> None:
+    """Let DRAIN begin, when another process of REPLICA's instance takes visitors meanwhile.
+
+    zmount on another host may be at the same instance, and each of the two relies on the
+    other's process: so each says first what it intends, and looks then.
+
+    :raises ProcessFailed: there is no other, also after the time that a restart takes
+    """
+    watch, patience_s = Stopwatch(), _patience_s(local, replica, wish)
+    while True:
+        drain.intend()
+        if _another(local, replica, and_goes_on=True):
+            drain.begin()
+            return
+        drain.end()
+        if watch.seconds >= patience_s:
+            break
         pause(random.uniform(0.1, _BACK_OFF_S))
-
-
-def _another(local: LocalProcesses, replica: Replica) -> Replica | None:
-    """Return another process of REPLICA's instance, on any host, that takes visitors."""
-    for other in replica.instance.replicas:
-        address = local.address_of(local.everywhere[other.name])
-        if other.name != replica.name and takes_visitors(address):
-            return other
-    return None
-
-
-def _must_have_another(local: LocalProcesses, replica: Replica) -> None:
     name = replica.instance.name
-    if _another(local, replica) is None:
-        raise ProcessFailed(
-            f"{replica.name} is not restarted: no other process of {name} takes visitors",
-            hint=f"zmount start {name}; or zmount restart {replica.name}, which does not wait",
-        )
+    raise ProcessFailed(
+        f"{replica.name} is not restarted: no other process of {name} takes visitors",
+        hint=f"zmount start {name}; or zmount restart {replica.name}, which does not wait",
+    )
+
+
+def _patience_s(local: LocalProcesses, replica: Replica, wish: RollingWish) -> float:
+    """Return how long another host may need for restarting the process that we wait for.
+
+    Here we hold the lock, and nobody restarts anything.
+    """
+    others = [local.everywhere[other.name] for other in replica.instance.replicas]
+    times = [start_timeout_s(other) for other in others if not local.is_here(other)]
+    return 2 * wish.drain_s + wish.limit_s + max(times) if times else 0
+
+
+def _another(local: LocalProcesses, replica: Replica, *, and_goes_on: bool = False) -> bool:
+    """True if another process of REPLICA's instance, on any host, takes visitors."""
+    return any(
+        takes_visitors(local.address_of(local.everywhere[other.name]), and_goes_on=and_goes_on)
+        for other in replica.instance.replicas
+        if other.name != replica.name
+    )
 
 
 def _idle(
@@ -185,14 +204,15 @@ def _idle(
             "are not known",
         )
     pause(wish.drain_s)
-    watch, idle, busy = Stopwatch(), 0, 0
-    while idle < _IDLE_LOOKS:
-        if watch.seconds > wish.limit_s:
+    watch, busy, idle = Stopwatch(), 0, Stopwatch()
+    while idle.seconds < _IDLE_S:
+        if watch.seconds > wish.limit_s and busy:
             requests = "request was" if busy == 1 else "requests were"
             return (*notes, f"{busy} {requests} cut off, after {watch.seconds:.0f} s of waiting")
         pause(_LOOK_S)
         busy = at_work(replica, pid)
-        idle = 0 if busy else idle + 1
+        if busy:
+            idle = Stopwatch()
     return notes
 
 
