@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 
 from zmount.effects.apply import apply_plan, recover, verify
 from zmount.effects.lock import locked
+from zmount.effects.person import user_id
 from zmount.effects.validate import demand_valid, validate
 from zmount.errors import (
     EnvironmentMissing,
@@ -117,7 +118,7 @@ def _activation(plan: Plan, topology: Topology, host: Host) -> str:
     """Return the command that activates the schedules, if PLAN changes what begins them."""
     paths = {file.path for file in schedule_files(topology, host)}
     is_news = any(step.path in paths for step in plan.file_steps)
-    return activation(topology, host) if is_news else ""
+    return activation(topology, host, is_root=user_id() == 0) if is_news else ""
 
 
 def _with_roots(done: Applied, topology: Topology, host: Host, wish: Wish, say: Say) -> Applied:

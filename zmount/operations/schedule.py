@@ -18,6 +18,7 @@ from zmount.effects.history import Entry, Search, entries, history_file
 from zmount.effects.local_files import text_of
 from zmount.effects.local_host import written_at
 from zmount.effects.local_zone import local_time
+from zmount.effects.person import user_id
 from zmount.plan.job_words import job_line
 from zmount.render.activation import activation
 from zmount.render.files import schedule_files
@@ -114,7 +115,9 @@ def timetable(topology: Topology, host: Host, names: Iterable[str] = ()) -> Time
             unit = job_unit(topology, schedule)
             begins = [by_name[n] for n in (f"{unit}.service", f"{unit}.timer") if n in by_name]
             jobs.append(_scheduled(topology, host, schedule, begins or list(by_name.values())))
-    return Timetable(host=host, jobs=tuple(jobs), activation=activation(topology, host))
+    return Timetable(
+        host=host, jobs=tuple(jobs), activation=activation(topology, host, is_root=user_id() == 0)
+    )
 
 
 def _scheduled(

@@ -88,9 +88,10 @@ def _description(topology: Topology, schedule: Schedule) -> str:
     return f"Description=zmount job {schedule.name} of {plain(topology.file)}"
 
 
-def timer_activation(topology: Topology, host: Host) -> str:
+def timer_activation(topology: Topology, host: Host, *, is_root: bool) -> str:
     """Return the command that makes systemd begin HOST's jobs."""
-    systemctl = "systemctl" if has_users(topology, host) else "systemctl --user"
+    is_system = is_root or has_users(topology, host)
+    systemctl = "systemctl" if is_system else "systemctl --user"
     directory = unit_directory(topology, host)
     services: list[str] = []
     begun: list[str] = []
