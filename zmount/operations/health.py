@@ -45,7 +45,7 @@ from zmount.topology.processes import Process
 from zmount.topology.topology import Topology, nearest
 
 Readings = tuple[Reading, ...]
-MOST_THREADS = 64  # they wait nearly all the time
+MOST_THREADS = 512  # they wait nearly all the time; more that are down cost a second time-out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
