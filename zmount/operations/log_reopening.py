@@ -19,6 +19,9 @@ from zmount.errors import ProcessFailed
 from zmount.render.log_files import LogFile
 
 REOPENS_S = 10.0  # for a server that is busy
+# A signal that comes while the server's main thread writes a line comes to nothing: Python
+# raises "reentrant call" in the handler, and the logging module swallows that.
+AGAIN_S = 0.5
 
 
 def reopen(renamed: Mapping[FileId, Sequence[LogFile]]) -> dict[FileId, str]:
@@ -27,21 +30,30 @@ def reopen(renamed: Mapping[FileId, Sequence[LogFile]]) -> dict[FileId, str]:
     RENAMED says which logs each was. A process is told once, however many it writes.
     """
     seen = writers(renamed)
+    troubles = _tell_all(renamed, seen)
+    waiting = {file for file in renamed if file not in troubles}
+    pids = {owner.pid for file in waiting for owner in seen.of(file) if owner.pid is not None}
+    still, told_at = Writers(), 0.0
+    for seconds in ticks(REOPENS_S) if pids else ():
+        still = writers(waiting, among=pids)
+        if not still.found:
+            break
+        if seconds > told_at + AGAIN_S:
+            _tell_all({file: renamed[file] for file, _ in still.found}, still)
+            told_at = seconds
+    for file, owner in still.found:
+        troubles[file] = f"pid {owner.pid} was told to open a new file, and has not yet"
+    return troubles
+
+
+def _tell_all(renamed: Mapping[FileId, Sequence[LogFile]], seen: Writers) -> dict[FileId, str]:
+    """Tell whom was SEEN to write the files RENAMED; return why one was not, by file."""
     troubles: dict[FileId, str] = {}
     told: dict[tuple[int | None, str], str] = {}
     for file, logs in renamed.items():
         for owner in seen.of(file):
             if why := _tell(owner, logs, told):
                 troubles[file] = why
-    waiting = {file for file in renamed if file not in troubles}
-    pids = {owner.pid for file in waiting for owner in seen.of(file) if owner.pid is not None}
-    still = Writers()
-    for _ in ticks(REOPENS_S) if pids else ():
-        still = writers(waiting, among=pids)
-        if not still.found:
-            break
-    for file, owner in still.found:
-        troubles[file] = f"pid {owner.pid} was told to open a new file, and has not yet"
     return troubles
 
 
