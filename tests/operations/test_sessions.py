@@ -40,11 +40,11 @@ administrator-password a secret
   kind public
   replicas 2
   root root/pub
-  http-address 127.0.0.1:{port}
+  http-address {directory}/pub.sock
 </instance>
 <instance dev>
   kind development
-  http-address 127.0.0.1:{port2}
+  http-address 127.0.0.1:{port}
 </instance>
 """
 MEMORY = "/temp_folder/session_data"
@@ -54,8 +54,6 @@ MEMORY = "/temp_folder/session_data"
 def up(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
     """The deployment, with the public instance up."""
     made = Deployment(tmp_path_factory.mktemp("s"), CONF)
-    made.port2 = made.port + 7
-    made.rewrite(CONF)
     try:
         for words in (("apply",), ("start", "pub")):
             done = made.zmount(*words)
