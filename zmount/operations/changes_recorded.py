@@ -22,7 +22,9 @@ def changes_recorded(
     with recorded(local.topology.file, local.host.name, operation, subjects=names) as record:
 
         def tell(changes: tuple[Change, ...]) -> tuple[Change, ...]:
-            record.subjects(change.process.name for change in changes)
+            record.subjects(
+                change.process.name for change in changes if change.done not in _AS_BEFORE
+            )
             record.plan(changes)
             if all(change.done in _AS_BEFORE for change in changes):
                 record.nothing_to_do()

@@ -54,7 +54,7 @@ def start(
         process for process in local.all if process.autostart
     )
     wanted = with_needed(chosen, local.all)
-    with changes_recorded(local, "start", wanted) as tell, locked(host.directory) as state:
+    with changes_recorded(local, "start", chosen) as tell, locked(host.directory) as state:
         recover(state)  # what runs must not read half of what an interrupted apply wrote
         return tell(start_processes(local, wanted, watch))
 
