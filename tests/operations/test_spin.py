@@ -31,15 +31,15 @@ def zopes(started: Deployment) -> Iterator[Deployment]:
     assert restarted.returncode == 0, restarted.stderr
 
 
-def test_nothing_is_found_where_nothing_spins(zopes: Deployment) -> None:
-    done = zopes.zmount("spin")
+def test_nothing_is_found_where_nothing_spins(started: Deployment) -> None:
+    done = started.zmount("spin")
 
     assert done.returncode == 0, done.stderr
     assert "pub: pid" in done.stdout
     assert "answers (HTTP 200 OK), all well" in done.stdout
     assert "dev" not in done.stdout  # it does not run
-    assert "dev: it is stopped" in zopes.zmount("spin", "dev").stdout
-    assert zopes.zmount("spin", "zeo").returncode == 3
+    assert "dev: it is stopped" in started.zmount("spin", "dev").stdout
+    assert started.zmount("spin", "zeo").returncode == 3
 
 
 def test_one_thread_of_four_is_told_with_its_site_and_its_line(zopes: Deployment) -> None:
