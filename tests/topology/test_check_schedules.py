@@ -185,5 +185,7 @@ def test_the_options_that_a_schedule_may_have_are_those_of_its_command():
         command = group.get_command(None, job)
         if command is None or not options:
             continue
-        known = {option for param in command.params for option in param.opts}
+        known = {
+            option for param in command.params for option in (*param.opts, *param.secondary_opts)
+        }
         assert options <= known, shlex.join(options - known)
