@@ -23,8 +23,8 @@ def holder(path: Path) -> Owner | None:
     try:
         with path.open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return None
+    except (FileNotFoundError, IsADirectoryError):
+        return None  # a directory of that name cannot be locked: who opens the storage says so
     except BlockingIOError:
         return locked_by(PurePosixPath(path)) or Owner(pid=None)
     return None
