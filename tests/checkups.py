@@ -28,12 +28,13 @@ NOBODY = 65534
 
 
 @contextmanager
-def deployed(text: str) -> Iterator[Deployment]:
+def deployed(text: str, *, writes_files: bool = True) -> Iterator[Deployment]:
     """A deployment of the topology TEXT, its files written; all that was started is ended."""
     directory = Path(tempfile.mkdtemp(prefix="zm-"))
     deployment = Deployment(directory, text)
     try:
-        deployment.write_files()
+        if writes_files:
+            deployment.write_files()
         (directory / STATE).mkdir(parents=True, exist_ok=True)
         yield deployment
     finally:

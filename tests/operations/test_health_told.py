@@ -230,6 +230,18 @@ def test_a_transaction_that_never_ends_and_those_that_wait_for_it(served: Deploy
     assert reading(crowd, "commit-lock", "content").state == "ok"
 
 
+def test_a_commit_that_is_tried_while_another_never_ends_is_told_and_leaves_nobody_waiting(
+    served: Deployment,
+) -> None:
+    with voted(served, "busy"):
+        found = reading(look(served, "busy", writes=True), "write", "busy")
+        wait_until(lambda: _waiting(served) == 0, "the server forgot who tried")
+
+    assert found.state == "critical"
+    assert found.sentence.startswith("takes no commit: ")
+    assert reading(look(served, "busy", writes=True), "write", "busy").state == "ok"
+
+
 def _vote(deployment: Deployment) -> None:
     with voted(deployment, "busy"):
         pass
