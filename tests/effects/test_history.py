@@ -382,14 +382,3 @@ def test_all_may_read_it_and_its_group_writes_it_if_that_may_write_the_directory
             assert (directory / "h.history").stat().st_mode & 0o777 == wanted
     finally:
         os.umask(umask)
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root makes files for others")
-def test_what_root_begins_belongs_to_the_directorys_owner_who_goes_on_writing(tmp_path: Path):
-    directory = tmp_path / "theirs"
-    directory.mkdir()
-    os.chown(directory, 12345, 12345)
-    append(directory / "h.history", entry())
-
-    status = (directory / "h.history").stat()
-    assert (status.st_uid, status.st_gid) == (12345, 12345)
