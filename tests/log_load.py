@@ -47,17 +47,46 @@ def write(name, go, stop):
         time.sleep(PAUSE)
     open(stop + "." + name, "w").write(str(number))
 
+loops = []
+
+def bursts(name, go, stop):
+    # the main thread of a ZEO server, which runs its event loop, writes
+    import logging
+    while not os.path.exists(go):
+        time.sleep(0.02)
+    logger, numbers, done = logging.getLogger("load"), [0], threading.Event()
+    def burst():
+        for _ in range(50):
+            logger.warning("line %s %06d", name, numbers[0])
+            numbers[0] += 1
+        done.set()
+    while not os.path.exists(stop):
+        done.clear()
+        loops[0].call_soon_threadsafe(burst)
+        done.wait(5)
+        time.sleep(PAUSE)
+    open(stop + "." + name, "w").write(str(numbers[0]))
+
 words = open("/proc/self/cmdline").read().split("\\0")
 server = [word for word in words if word.endswith(("bin/runzeo", "bin/runwsgi"))]
 if server and "zdaemon.zdrun" not in words:
+    import asyncio
     server = server[0].rpartition("/run")[2]
     here = os.path.dirname(__file__)
-    for at in range(3):
-        name = "%s-%d" % (server, at)
+    writers = [("%s-%d" % (server, at), write) for at in range(3)]
+    if server == "zeo":
+        new_event_loop = asyncio.new_event_loop
+        def noted():
+            loops.append(new_event_loop())
+            return loops[-1]
+        asyncio.new_event_loop = noted
+        writers.append(("main", bursts))
+    for name, target in writers:
         arguments = (name, here + "/go", here + "/stop")
-        threading.Thread(target=write, args=arguments, daemon=True).start()
+        threading.Thread(target=target, args=arguments, daemon=True).start()
 """
-_LINE = re.compile(r"line ((?:zeo|wsgi)-\d)(p?) (\d{6})(?!\d)")
+_LINE = re.compile(r"line (main|(?:zeo|wsgi)-\d)(p?) (\d{6})(?!\d)")
+WRITERS = 7  # three threads of each, and the ZEO server's main thread
 LOGS = {"zeo": "zeo/log/zeo.log", "wsgi": "pub_client/log/event.log"}
 OUTPUTS = {"zeo": "zeo/log/transcript.log", "wsgi": "pub_client/log/transcript.log"}
 
@@ -79,7 +108,7 @@ class Load:
     def end(self) -> dict[str, int]:
         """Let them stop; return how many lines each thread has written to its log."""
         (self._load / "stop").touch()
-        wait_until(lambda: len(list(self._load.glob("stop.*"))) == 6, "all have stopped")
+        wait_until(lambda: len(list(self._load.glob("stop.*"))) == WRITERS, "all have stopped")
         wait_until(lambda: all(each.read_text() for each in self._load.glob("stop.*")), "so many")
         return {
             each.name.removeprefix("stop."): int(each.read_text())
@@ -96,8 +125,8 @@ class Load:
         wanted = {
             f"{thread}{kind}{number:06d}"
             for thread, written in count.items()
-            if thread.startswith(server)
-            for kind, lines in (("", written), ("p", written // 5))
+            if thread.startswith(server) or (thread, server) == ("main", "zeo")
+            for kind, lines in (("", written), ("p", written // 5 if thread != "main" else 0))
             for number in range(lines)
         }
         assert wanted

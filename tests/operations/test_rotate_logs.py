@@ -156,6 +156,8 @@ def test_two_do_not_rotate_at_once(deploy: Deploy) -> None:
 def test_killed_anywhere_it_loses_nothing_and_the_next_run_finishes(deploy: Deploy) -> None:
     deployment = deploy(ZEO_ONLY)
     log = log_of(deployment, "zeo")
+    topology, host, wish = deployment.topology, deployment.host, RotationWish(keep=5)
+    rotate_logs(topology, host, wish=wish)  # what is imported is so before a crash is tried
     for number in range(200):
         for each in log.parent.iterdir():
             each.unlink()
@@ -163,13 +165,13 @@ def test_killed_anywhere_it_loses_nothing_and_the_next_run_finishes(deploy: Depl
         log.with_name("zeo.log.1").write_text("one\n")
         log.with_name("zeo.log.2").write_text("two\n")
         log.with_name("zeo.log.3.gz").write_bytes(gzip.compress(b"three\n"))
-        was_killed = killed_at(number, lambda: rotated(deployment, keep=5))
+        was_killed = killed_at(number, lambda: rotate_logs(topology, host, wish=wish))
         whole = Counter(text for name, text in contents(log).items() if not name.endswith(".new"))
         assert set(whole) == {"new\n", "one\n", "two\n", "three\n"}, number
 
-        rotated(deployment, keep=5)
+        rotate_logs(topology, host, wish=wish)
         log.write_text("newer\n")
-        rotated(deployment, keep=5)
+        rotate_logs(topology, host, wish=wish)
 
         texts = ["newer\n", "new\n", "one\n", "two\n", "three\n"]
         suffixes = [".1", ".2.gz", ".3.gz", ".4.gz", ".5.gz"]
