@@ -36,6 +36,7 @@ from zmount.operations.health_processes import (
 )
 from zmount.operations.health_readings import Health, Reading, sort_key
 from zmount.operations.health_scene import Opener, Scene
+from zmount.operations.health_schedules import schedule_readings
 from zmount.operations.health_servers import ask, server_readings
 from zmount.operations.local_processes import LocalProcesses
 from zmount.operations.process_names import noun_name
@@ -126,6 +127,7 @@ def _look(
         threads.submit(_all, mount_readings, scene, topology),
         threads.submit(_all, volume_readings, scene),
         threads.submit(_all, history_readings, scene),
+        threads.submit(_all, schedule_readings, scene),
     ]
     if not scene.names:
         other.append(threads.submit(_all, config_readings, scene))

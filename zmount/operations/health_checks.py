@@ -207,6 +207,12 @@ CHECKS: tuple[Check, ...] = (
         do="`zmount diff-config` shows the difference; `zmount apply`",
     ),
     Check(
+        name="schedule",
+        looks="each schedule of this host: its last run, by the history",
+        fires="a warning if it was missed, failed, or is not applied",
+        do="`zmount schedule NAME` tells more; `zmount run NAME` makes up for it",
+    ),
+    Check(
         name="clock",
         looks="the clocks of the hosts of instances elsewhere, by what HTTP tells",
         fires="by `clock`",

@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from zmount.render.schedule_facts import schedules_facts
+from zmount.topology.health import UNITS, HealthLimits
 from zmount.topology.hosts import Host
 from zmount.topology.instances import Instance, Replica, Wsgi, Zcml
 from zmount.topology.logs import Log
@@ -45,7 +46,20 @@ def topology_facts(topology: Topology) -> Facts:
         "sites": [site_facts(site) for site in topology.sites],
         "instances": [instance_facts(instance) for instance in topology.instances],
         "session": None if topology.session is None else session_facts(topology.session),
+        "health": health_facts(topology.health),
         **schedules_facts(topology),
+    }
+
+
+def health_facts(health: HealthLimits) -> Facts:
+    """Return from where on ``zmount health`` warns: in seconds, bytes, percent, or so many."""
+    limits = {key: health.of(key) for key in UNITS}
+    return {
+        "timeout_s": health.timeout_s,
+        "limits": {
+            key: {"warning": each.warning, "critical": each.critical}
+            for key, each in limits.items()
+        },
     }
 
 
