@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -47,10 +48,25 @@ ZOPE_ALONE = """
 
 
 def free_port() -> int:
-    """Return a port of the loopback interface that is free at this moment."""
+    """Return a port of the loopback interface that is free at this moment, and so is the next.
+
+    It is none that the kernel gives to connections, which begin at 32768: one of those could
+    be taken before a server listens there. Replicas take the ports after the first.
+    """
+    for _ in range(200):
+        port = random.SystemRandom().randrange(10_000, 32_000, 4)
+        if all(_is_free(each) for each in range(port, port + 4)):
+            return port
+    raise OSError("no free port from 10000 to 32000")
+
+
+def _is_free(port: int) -> bool:
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 class Deployment:
