@@ -217,6 +217,23 @@ def test_a_second_server_on_one_file_after_the_lock_was_removed(served: Deployme
     assert found.sentence.startswith(f"pid {pid} (")
 
 
+def test_a_file_that_is_served_read_only_is_neither_locked_nor_written_to(
+    down: Deployment,
+) -> None:
+    down.rewrite(
+        "<zeo zeo>\n  address var/zeo.sock\n</zeo>\n<storage content>\n  read-only on\n</storage>\n"
+    )
+    down.write_files()
+    with running(down, "zeo"):
+        found = look(down, only=("data-file", "lock-holder", "storage"))
+
+    assert {each.check: each.state for each in found.readings} == {
+        "data-file": "ok",
+        "lock-holder": "ok",
+        "storage": "ok",
+    }
+
+
 def test_an_index_that_is_missing_or_behind_is_judged_by_what_would_be_read(
     served: Deployment,
 ) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from broken_mounts import running
+from certificates import make_certificates
 from checkups import (
     data_fs,
     deployed,
@@ -25,6 +26,7 @@ from checkups import (
     value,
 )
 from deployments import Deployment
+from swapping import Swaps
 from ZODB.FileStorage import FileStorage
 from ZODB.utils import z64
 
@@ -39,6 +41,34 @@ CONF = """
 <health>
   timeout 1s
 </health>
+"""
+TLS = """
+%define certificates {certificates}
+<zeo zeo>
+  address 127.0.0.1:{port2}
+  <ssl>
+    certificate $certificates/server.pem
+    key $certificates/server.key
+    authenticate $certificates/client.pem
+  </ssl>
+</zeo>
+<client>
+  <ssl>
+    certificate $certificates/client.pem
+    key $certificates/client.key
+    key-passphrase open sesame
+    authenticate $certificates/server.pem
+    server-hostname localhost
+  </ssl>
+</client>
+<storage content/>
+<instance pub>
+  http-address {port}
+  autostart off
+  <mount content>
+    mount-point /content
+  </mount>
+</instance>
 """
 
 
@@ -213,6 +243,24 @@ def _greet(listening: socket.socket) -> None:
     accepted, _ = listening.accept()
     with accepted:
         accepted.sendall(b"220 mail.example.org ESMTP\r\n")
+
+
+def test_a_server_that_refuses_our_certificate_is_unknown(tmp_path: Path) -> None:
+    make_certificates(tmp_path)
+    with deployed(TLS.replace("{certificates}", str(tmp_path))) as deployment:
+        servers = Swaps(deployment)  # which asks them over TLS whether they are up
+        try:
+            servers.start("zeo")
+            taken = look(deployment, only=("zeo", "storage"))
+            make_certificates(tmp_path)  # the server knows those from before
+            found = look(deployment, only=("zeo", "storage"))
+        finally:
+            servers.close()
+
+    assert {each.check: each.state for each in taken.readings} == {"zeo": "ok", "storage": "ok"}
+    zeo = reading(found, "zeo", "zeo")
+    assert zeo.state == "unknown"
+    assert "refuses our certificate" in zeo.sentence
 
 
 def test_a_storage_that_the_server_does_not_serve_is_critical(served: Deployment) -> None:

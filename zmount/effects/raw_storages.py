@@ -44,10 +44,19 @@ def is_in_memory(mount: Mount) -> bool:
 def is_read_only(mount: Mount) -> bool:
     """True if nothing can be written through MOUNT."""
     storage, server = mount.storage, mount.storage.server
-    said = [storage.options.text("read-only"), mount.client.text("read-only")]
+    said = [mount.client.text("read-only")]
     if server is not None:
         said.append(server.options.text("read-only"))
-    return any(text.lower() in ("on", "yes", "true", "1") for text in said)
+    return is_opened_read_only(storage) or any(map(_is_on, said))
+
+
+def is_opened_read_only(storage: Storage) -> bool:
+    """True if whoever has STORAGE open cannot write to it, and takes no lock."""
+    return _is_on(storage.options.text("read-only"))
+
+
+def _is_on(text: str) -> bool:
+    return text.lower() in ("on", "yes", "true", "1")
 
 
 class RawDatabases:

@@ -10,6 +10,7 @@ from zmount.effects.clock import pause
 from zmount.effects.file_lock import writer
 from zmount.effects.files_seen import FileSeen, index_known, is_data_file, see_file, why_unreadable
 from zmount.effects.process_table import OpenFile
+from zmount.effects.raw_storages import is_opened_read_only
 from zmount.effects.stage_files import current_files, stage_state
 from zmount.errors import StorageUnreadable
 from zmount.filestorage.reindex import index_path
@@ -38,7 +39,10 @@ def file_readings(scene: Scene, storage: Storage, opener: Opener | None) -> Iter
         return  # what it keeps where is for its backend to know
     seen = tuple(see_file(path) for path in files)
     yield from _data_file(storage, subject, seen, opener)
-    yield from _lock_holder(subject, files[-1], opener)
+    if is_opened_read_only(storage):
+        yield from subject.says("lock-holder", "ok", "it is read-only: nobody locks it")
+    else:
+        yield from _lock_holder(subject, files[-1], opener)
     yield from _index(subject, seen[-1])
     yield from _blobs(storage, subject)
 
