@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import random
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -14,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from balancer import Visitors, balancing
-from deployments import Deployment, wait_until
+from deployments import Deployment, free_port, wait_until
 
 from zmount.effects.answers import ask_http
 from zmount.effects.draining import PAGE, draining, takes_visitors
@@ -64,7 +61,7 @@ PATHS = [("GET", "/@@slow"), ("POST", "/@@slow"), ("GET", "/@@large"), ("GET", "
 def deployment() -> Iterator[Deployment]:
     """Two replicas that run, at ``port`` and the one after it."""
     directory = Path(tempfile.mkdtemp(prefix="zm-"))
-    port = two_free_ports()
+    port = free_port()
     deployment = Deployment(directory, TWO.replace("PORT", str(port)))
     deployment.port = port
     package = directory / "src" / "slowpage"
@@ -84,19 +81,6 @@ def pub(deployment: Deployment) -> Deployment:
     started = deployment.zmount("start")
     assert started.returncode == 0, started.stderr
     return deployment
-
-
-def two_free_ports() -> int:
-    """Return the first of two ports that are free, and that no client gets by chance."""
-    for port in random.Random(os.getpid()).sample(range(20_000, 30_000, 2), 100):
-        try:
-            for each in (port, port + 1):
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", each))
-        except OSError:
-            continue
-        return port
-    raise AssertionError("no two ports are free")
 
 
 def pids(deployment: Deployment) -> dict[str, int | None]:

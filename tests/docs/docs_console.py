@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import os
 import re
-import socket
 import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from deployments import free_port
 
 PORTS = ("8100", "8080", "8081", "8082", "8083", "8090")
 BLOCK = re.compile(r"^```(\w+)[ ]*(\S*)\n(.*?)^```$", re.M | re.S)
@@ -30,12 +31,7 @@ class Reader:
 
     def __post_init__(self) -> None:
         (self.directory / "venv").symlink_to(sys.prefix)
-        sockets = [socket.socket() for _ in PORTS]
-        for port, listening in zip(PORTS, sockets, strict=True):
-            listening.bind(("127.0.0.1", 0))
-            self.ports[port] = str(listening.getsockname()[1])
-        for listening in sockets:
-            listening.close()
+        self.ports = {port: str(free_port()) for port in PORTS}
 
     def follow(self, page: str) -> None:
         """Do all that PAGE says.
