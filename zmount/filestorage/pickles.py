@@ -13,6 +13,8 @@ from ZODB._compat import PersistentUnpickler
 from ZODB.serialize import referencesf
 from zodbpickle.pickle import UnpicklingError
 
+from zmount.filestorage.opcodes import PUTS, TUPLES, opcodes, put_number
+
 DEEPEST = 10_000  # hash() of tuples that are nested deeper may overflow the C stack
 
 # what zodbpickle, ZODB and pickletools raise at what is no pickle of a record
@@ -70,14 +72,15 @@ def check_pickles(file: BytesIO, count: int) -> None:
 
     :raises ValueError: it does not hold so many pickles, or such ones
     """
-    tuples = 0
-    data = file.getbuffer()
-    most = len(data)
+    data = file.getvalue()
+    most, at, tuples = len(data), file.tell(), 0
     for _ in range(count):
-        for opcode, argument, _ in pickletools.genops(file):
-            if opcode.name.endswith("PUT") and not 0 <= (argument or 0) <= most:
-                raise ValueError(f"number {argument} in the memo of {most} bytes")
-            tuples += "TUPLE" in opcode.name
+        for code, start, end in opcodes(data, at):
+            if code in PUTS and not 0 <= (number := put_number(data, code, start, end)) <= most:
+                raise ValueError(f"number {number} in the memo of {most} bytes")
+            tuples += code in TUPLES
+            at = end
+    file.seek(at)
     if tuples > DEEPEST and depth_of_tuples(data, count) > DEEPEST:
         raise ValueError(f"tuples are nested more than {DEEPEST} deep")
 
