@@ -13,8 +13,9 @@ from zmount.filestorage.format import MAX_TID
 from zmount.filestorage.index import sync_directory
 from zmount.server.slow_work import paced
 
-# directories that are flushed at a time. Production's commits are fsynced into the same journal:
-# what has gathered there, and what a flush of the whole file system has in its queue, they wait for
+# directories that are flushed at a time: a commit's fsync waits for what has gathered for the disk.
+# Measured (docs/benchmarks.md): 200 and 500 are alike; not one flush of the whole file system, which
+# may have much to write that is not ours
 BATCH = 200
 
 
