@@ -14,8 +14,7 @@ from zmount.filestorage.index import sync_directory
 from zmount.server.slow_work import paced
 
 # directories that are flushed at a time: a commit's fsync waits for what has gathered for the disk.
-# Measured (docs/benchmarks.md): 200 and 500 are alike; not one flush of the whole file system, which
-# may have much to write that is not ours
+# See docs/benchmarks.md. A flush of the whole file system may have much to write that is not ours
 BATCH = 200
 
 
