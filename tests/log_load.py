@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gzip
 import re
+import shutil
+import subprocess
 from collections import Counter
 from pathlib import Path
 
@@ -135,6 +137,19 @@ class Load:
     def _writes(self, name: str) -> bool:
         path = self.deployment.directory / name
         return path.exists() and "line " in path.read_text()
+
+
+def logrotate(directory: Path, conf: Path, *options: str) -> str:
+    """Run logrotate on CONF and return what it said; "" is no complaint."""
+    program = shutil.which("logrotate", path="/usr/sbin:/usr/bin:/sbin:/bin")
+    assert program, "logrotate is needed for this test: apt install logrotate"
+    done = subprocess.run(
+        [program, *options, "--state", str(directory / "logrotate.state"), str(conf)],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stderr
 
 
 def _text(path: Path) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from deployments import Deployment
-from log_load import CONF, LOGS, OUTPUTS, Load
+from log_load import CONF, LOGS, OUTPUTS, Load, logrotate
 
 from zmount.operations.rotate_logs import rotate_logs
 from zmount.operations.rotation_plan import RotationWish
@@ -52,6 +52,24 @@ def test_no_line_is_lost_by_renaming(load: Load) -> None:
         path = load.deployment.directory / name
         numbers = range(2, ROTATIONS + 1)
         assert all(Path(f"{path}.{number}.gz").exists() for number in numbers), name
+    assert load.deployment.zmount("status").returncode == 0  # no signal has ended anybody
+
+
+def test_logrotate_loses_no_line_by_our_rules(load: Load) -> None:
+    directory = load.deployment.directory
+    rotations = 5  # as many old files as it keeps
+    for _ in range(rotations):
+        time.sleep(0.25)
+        said = logrotate(directory, directory / "etc" / "logrotate.conf", "--force")
+        assert said == ""
+    count = load.end()
+
+    assert load.lost("zeo", count) == []
+    assert load.lost("wsgi", count) == []
+    for name in (*LOGS.values(), *OUTPUTS.values()):
+        path = directory / name
+        assert Path(f"{path}.1").exists(), name
+        assert all(Path(f"{path}.{number}.gz").exists() for number in range(2, rotations + 1)), name
     assert load.deployment.zmount("status").returncode == 0  # no signal has ended anybody
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from log_load import logrotate
 from topologies import file_of
 
 TOPOLOGY = """
@@ -15,19 +18,6 @@ TOPOLOGY = """
   http-address 8080
 </instance>
 """
-
-
-def logrotate(directory: Path, conf: Path, *options: str) -> str:
-    """Run logrotate on CONF and return what it said; "" is no complaint."""
-    program = shutil.which("logrotate", path="/usr/sbin:/usr/bin:/sbin:/bin")
-    assert program, "logrotate is needed for this test: apt install logrotate"
-    done = subprocess.run(
-        [program, *options, "--state", str(directory / "logrotate.state"), str(conf)],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stderr
 
 
 def conf_of(directory: Path, text: str = TOPOLOGY) -> Path:
@@ -72,8 +62,60 @@ def test_a_zopes_log_is_renamed_and_no_signal_is_sent(tmp_path: Path):
 def test_zeo_is_told_by_sigusr2_to_open_its_log_anew(tmp_path: Path):
     rule = rule_of(conf_of(tmp_path).read_text(), "zeo/log/zeo.log")
 
-    pid = f"{tmp_path}/zeo/var/zeo.pid"
-    assert f"test ! -f {pid} || kill -USR2 $(cat {pid})" in rule
+    assert f"pid=$(cat {tmp_path}/zeo/var/zeo.pid" in rule
+    assert "kill -USR2 $pid" in rule
+    assert "copytruncate" not in rule
+
+
+@contextmanager
+def someone(directory: Path, code: str, *words: str) -> Iterator[subprocess.Popen[str]]:
+    """A process that does CODE and says that it runs, WORDS in its command line, its pid ZEO's."""
+    with subprocess.Popen(
+        [sys.executable, "-uc", code, *words], stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "runs\n"
+            (directory / "zeo" / "var").mkdir()
+            (directory / "zeo" / "var" / "zeo.pid").write_text(f"{process.pid}\n")
+            (directory / "zeo" / "log" / "zeo.log").write_text("line\n")
+            yield process
+        finally:
+            process.kill()
+
+
+def test_who_has_got_the_pid_of_a_dead_zeo_server_is_not_killed(tmp_path: Path):
+    conf = conf_of(tmp_path)
+    with someone(tmp_path, "print('runs'); import time; time.sleep(60)") as process:
+        logrotate(tmp_path, conf, "--force")
+
+        assert process.poll() is None
+
+
+def test_a_zeo_server_is_told_when_it_is_ready_and_again_until_it_has_heard(tmp_path: Path):
+    conf = conf_of(tmp_path)
+    log = tmp_path / "zeo" / "log" / "zeo.log"
+    code = f"""
+import signal
+def hear(*_):
+    global count
+    count += 1
+    if count == 2:
+        open({str(log)!r}, "w").write("new")
+def be_ready(*_):
+    signal.signal(signal.SIGUSR2, hear)  # which ends a process that has no handler
+count = 0
+signal.signal(signal.SIGALRM, be_ready)
+signal.setitimer(signal.ITIMER_REAL, 0.7)
+print("runs")
+while True:
+    signal.pause()
+"""
+    with someone(tmp_path, code, str(tmp_path / "zeo" / "etc" / "zeo.conf")) as process:
+        logrotate(tmp_path, conf, "--force")
+
+        assert process.poll() is None
+    assert (log.read_text(), log.with_name("zeo.log.1").read_text()) == ("new", "line\n")
 
 
 def test_a_read_only_zeo_server_has_no_pid_file_so_its_log_is_copied(tmp_path: Path):
@@ -84,11 +126,12 @@ def test_a_read_only_zeo_server_has_no_pid_file_so_its_log_is_copied(tmp_path: P
     assert "copytruncate" in rule and "kill" not in rule
 
 
-def test_zdaemons_files_stay_open_so_they_are_copied(tmp_path: Path):
-    text = conf_of(tmp_path).read_text()
+def test_zdaemon_is_asked_once_to_open_its_files_anew(tmp_path: Path):
+    rule = rule_of(conf_of(tmp_path).read_text(), "pub_client/log/transcript.log")
 
-    assert "copytruncate" in rule_of(text, "pub_client/log/transcript.log")
-    assert "copytruncate" in rule_of(text, "zeo/log/zdaemon.log")
+    assert f"{tmp_path}/pub_client/log/zdaemon.log" in rule
+    assert f"/bin/zdaemon -C {tmp_path}/pub_client/etc/zdaemon.conf reopen_transcript" in rule
+    assert "sharedscripts" in rule and "copytruncate" not in rule
 
 
 def test_logs_that_rotate_themselves_are_left_alone(tmp_path: Path):
