@@ -28,13 +28,12 @@ NOBODY = 65534
 
 
 @contextmanager
-def deployed(text: str, *, writes_files: bool = True) -> Iterator[Deployment]:
+def deployed(text: str) -> Iterator[Deployment]:
     """A deployment of the topology TEXT, its files written; all that was started is ended."""
     directory = Path(tempfile.mkdtemp(prefix="zm-"))
     deployment = Deployment(directory, text)
     try:
-        if writes_files:
-            deployment.write_files()
+        deployment.write_files()
         (directory / STATE).mkdir(parents=True, exist_ok=True)
         yield deployment
     finally:
@@ -123,8 +122,11 @@ def stopped(pid: int) -> Iterator[None]:
 
 
 @contextmanager
-def silent(*addresses: Any) -> Iterator[None]:
-    """Something listens at ADDRESSES, and says nothing; to others it is as one stopped."""
+def silent(*addresses: Any) -> Iterator[list[Any]]:
+    """Something listens at ADDRESSES, and says nothing; to others it is as one stopped.
+
+    Yields the addresses, with the ports that were taken where none was said.
+    """
     listening = []
     try:
         for address in addresses:
@@ -132,7 +134,7 @@ def silent(*addresses: Any) -> Iterator[None]:
             listening.append(socket.socket(kind))
             listening[-1].bind(address)
             listening[-1].listen(64)
-        yield
+        yield [each.getsockname() for each in listening]
     finally:
         for each in listening:
             each.close()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -135,7 +136,8 @@ def test_an_http_error_is_an_answer() -> None:
     with http_server(address):
         answer = ask_http(address)
 
-    assert answer == Answer(is_answering=True, detail="HTTP 404 Not Found", status=404)
+    assert (answer.is_answering, answer.detail, answer.status) == (True, "HTTP 404 Not Found", 404)
+    assert answer.date == pytest.approx(time.time(), abs=5)
 
 
 def test_http_is_spoken_over_unix_sockets_too(short_directory: Path) -> None:

@@ -166,13 +166,31 @@ def test_a_data_fs_moved_away_and_copied_back_is_critical_and_the_new_name_is_to
     assert found.hint == f"do NOT restart zeo, nor remove {old}: it has the newest commits"
 
 
+def test_nothing_advises_to_restart_a_server_whose_commits_would_be_lost(
+    served: Deployment,
+) -> None:
+    """Whoever reads at night may follow the first hint that he sees."""
+    data_fs(served, "unlocked").with_name("Data.fs.lock").unlink()  # has a hint of its own
+    before = look(served, only=("lock-holder", "process"))
+    _replace_by_copy(data_fs(served, "other"))
+
+    found = look(served, only=("lock-holder", "process", "data-file"))
+
+    for check, subject in (("lock-holder", "unlocked"), ("process", "zeo")):
+        assert "zmount restart zeo" in reading(before, check, subject).hint
+        hint = reading(found, check, subject).hint
+        assert hint.startswith("do NOT restart zeo: see data-file of "), hint
+    assert not any("zmount restart zeo" in each.hint for each in found.readings)
+    assert reading(found, "data-file", "other").keeps_up == "zeo"
+
+
 def test_a_pack_that_ended_while_it_was_looked_is_no_replaced_file(served: Deployment) -> None:
     """What the server had open was seen before the pack, the file on the disk after it."""
     local = LocalProcesses(topology=served.topology, host=served.host)
     process = served.process("zeo")
     pid = _pid(served)
     scene = Scene(local=local, checks=frozenset(("data-file",)))
-    seen_before = Opener.of(process, pid)
+    seen_before = Opener(process=process, pid=pid).again()
     commit(served, "packed", number=2)
     inode = data_fs(served, "packed").stat().st_ino
     storage = client(served, "packed")

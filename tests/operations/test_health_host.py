@@ -174,7 +174,7 @@ def test_a_process_that_is_restarted_hangs_or_lost_its_manager() -> None:
     assert (restarted.state, value(restarted, "restarts")) == ("warning", 1)
     assert "; its manager started it again 1 time" in restarted.sentence
     assert alone.state == "warning"
-    assert alone.sentence.endswith(": its manager is gone: nothing restarts it")
+    assert alone.sentence.endswith("; its manager is gone: nothing restarts it")
 
 
 def _pid(deployment: Deployment) -> int:

@@ -30,8 +30,6 @@ from swapping import Swaps
 from ZODB.FileStorage import FileStorage
 from ZODB.utils import z64
 
-from zmount.topology.processes import processes
-
 CONF = """
 <zeo zeo>
   address var/zeo.sock
@@ -40,6 +38,17 @@ CONF = """
 <storage cut/>
 <health>
   timeout 1s
+</health>
+"""
+HOSTS = """
+<host here>
+  address 127.0.0.1
+</host>
+<host there>
+  address 127.0.0.2
+</host>
+<health>
+  timeout 2s
 </health>
 """
 TLS = """
@@ -166,19 +175,17 @@ def test_a_slow_server_is_judged_by_its_round_trip(alone: Deployment) -> None:
 
 
 def test_forty_servers_and_forty_instances_that_are_down_cost_one_time_out() -> None:
-    numbers = range(40)
-    text = "".join(
-        f"<zeo zeo{n}>\n  address var/z{n}\n</zeo>\n<storage s{n}>\n  server zeo{n}\n</storage>\n"
-        f"<instance pub{n}>\n  http-address var/h{n}\n  <mount s{n}>\n    mount-point /s\n"
-        "  </mount>\n</instance>\n"
-        for n in numbers
-    )
-    text += "<health>\n  timeout 2s\n</health>\n"
-    with deployed(text, writes_files=False) as deployment:
-        places = [str(each.address.socket) for each in processes(deployment.topology)]
-        for each in places:
-            Path(each).parent.mkdir(parents=True, exist_ok=True)
-        with silent(*places):
+    """All on another host, as if the cable to it was cut."""
+    with silent(*[("127.0.0.2", 0)] * 80) as places:
+        zeos, pubs = places[:40], places[40:]
+        text = HOSTS + "".join(
+            f"<zeo zeo{n}>\n  host there\n  address 127.0.0.2:{zeos[n][1]}\n</zeo>\n"
+            f"<storage s{n}>\n  server zeo{n}\n</storage>\n"
+            f"<instance pub{n}>\n  host there\n  http-address 127.0.0.2:{pubs[n][1]}\n"
+            f"  <mount s{n}>\n    mount-point /s\n  </mount>\n</instance>\n"
+            for n in range(40)
+        )
+        with deployed(text) as deployment:
             found = look(deployment)
 
     down = [each for each in found.readings if each.check in ("zeo", "http")]
@@ -274,6 +281,10 @@ def test_a_storage_that_the_server_does_not_serve_is_critical(served: Deployment
     assert extra.state == "critical"
     assert extra.sentence == "the ZEO server zeo runs, but does not serve extra"
     assert reading(found, "storage", "content").state == "ok"
+    assert reading(found, "lock-holder", "extra").state == "ok"
+    file = reading(found, "data-file", "extra")
+    assert file.state == "ok"
+    assert file.sentence.endswith("is not there yet; zeo does not serve it")
 
 
 def test_a_root_that_cannot_be_read_is_critical(alone: Deployment) -> None:

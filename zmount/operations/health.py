@@ -27,17 +27,12 @@ from zmount.operations.health_host import (
     mount_readings,
     volume_readings,
 )
-from zmount.operations.health_processes import (
-    Seen,
-    ask_replica,
-    process_readings,
-    replica_readings,
-    see,
-)
-from zmount.operations.health_readings import Health, Reading, sort_key
+from zmount.operations.health_processes import process_readings, replica_readings
+from zmount.operations.health_readings import Health, Reading, sort_key, without_restarts
 from zmount.operations.health_scene import Opener, Scene
 from zmount.operations.health_schedules import schedule_readings
-from zmount.operations.health_servers import ask, server_readings
+from zmount.operations.health_seen import Seen, ask_replica, ask_server
+from zmount.operations.health_servers import server_readings
 from zmount.operations.local_processes import LocalProcesses
 from zmount.operations.process_names import noun_name
 from zmount.operations.without_unmounted import without_unmounted
@@ -80,7 +75,7 @@ def health(topology: Topology, host: Host, wish: HealthWish = HealthWish()) -> H
     )
     counters = Counters(host)
     with ThreadPoolExecutor(MOST_THREADS, "health") as threads:
-        readings = tuple(_look(scene, topology, counters, threads))
+        readings = without_restarts(tuple(_look(scene, topology, counters, threads)))
     counters.save()
     return Health(
         host=host.name,
@@ -134,7 +129,12 @@ def _look(
     openers: dict[str, Opener] = {}
     for each in asked:
         seen, readings = each.result()
-        openers[seen.process.name] = Opener.of(seen.process, seen.pid, is_hidden=seen.is_hidden)
+        openers[seen.process.name] = Opener(
+            process=seen.process,
+            pid=seen.pid,
+            is_hidden=seen.is_hidden,
+            served=seen.answer.clients,
+        ).again()
         yield from readings
     yield from _files(scene, openers)
     for done in other:
@@ -144,9 +144,8 @@ def _look(
 def _process(scene: Scene, process: Process, counters: Counters) -> tuple[Seen, Readings]:
     """Return how PROCESS is, and all that it alone can tell."""
     if process.is_zeo:
-        asked = ask(scene, process)
-        seen = see(scene, process, asked.answer, asked.seconds)
-        readings = tuple(server_readings(scene, asked, counters, is_idle=seen.is_idle))
+        seen = ask_server(scene, process)
+        readings = tuple(server_readings(scene, seen, counters))
     else:
         seen = ask_replica(scene, process)
         readings = (*replica_readings(scene, seen), *clock_readings(scene, seen))

@@ -9,9 +9,9 @@ from zmount.effects.clock import now
 from zmount.effects.space import free_bytes, mount_point, size_bytes, volume_of
 from zmount.errors import ZMountError
 from zmount.operations.diff_config import diff_config
-from zmount.operations.health_processes import Seen
 from zmount.operations.health_readings import Reading, judged, worst
 from zmount.operations.health_scene import Scene, Subject
+from zmount.operations.health_seen import Seen
 from zmount.operations.health_words import count_words, size_words, time_words
 from zmount.operations.mount_reports import InstanceMounts
 from zmount.operations.mounts import mounts

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from zmount.agent.requests import FILE_NAME
-from zmount.effects.answers import FORBIDDEN, Answer, ask_http
+from zmount.effects.answers import FORBIDDEN
 from zmount.effects.client_caches import is_cache
-from zmount.effects.clock import Stopwatch, now
+from zmount.effects.clock import now
 from zmount.effects.files_seen import see_file, why_unreadable
 from zmount.effects.queue_depth import queue_depth
 from zmount.effects.zope_requests import requests_of
-from zmount.errors import ProcessFailed
 from zmount.operations.health_readings import Reading, State, judged, worst
-from zmount.operations.health_scene import Scene, Subject, status_hint
+from zmount.operations.health_scene import Scene, Subject
+from zmount.operations.health_seen import Seen, what_to_do
 from zmount.operations.health_words import count_words, silence, size_words, time_words
 from zmount.operations.spin import ALIVE
 from zmount.operations.spinning import printable
-from zmount.operations.status import ProcessStatus, observe_process
+from zmount.operations.status import ProcessStatus
 from zmount.topology.checks.claims import cache_file
 from zmount.topology.health import parse_number
 from zmount.topology.instances import Replica
 from zmount.topology.mounts import Mount
-from zmount.topology.processes import Process
 
 CACHE_BYTES = 20 * 1024 * 1024  # ClientStorage's default of cache-size
 CACHE_MARGIN = 1.1  # of its size: what ZEO's cache file has around the records
@@ -46,63 +44,13 @@ _DO: dict[str, str] = {  # where that is not `zmount status`
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """A process: what it ANSWERED and in how many SECONDS; its ``status`` if it is on this host.
-
-    ``untold`` is why its manager does not tell, "" where it does.
-    """
-
-    process: Process
-    answer: Answer
-    seconds: float
-    status: ProcessStatus | None = None
-    untold: str = ""
-
-    @property
-    def pid(self) -> int | None:
-        """The process' id, if it runs here."""
-        return self.status.pid if self.status is not None else None
-
-    @property
-    def is_hidden(self) -> bool:
-        """True if it may run, as a process of somebody else that is not for us to see."""
-        owner = self.status.owner if self.status is not None else None
-        return bool(self.untold) or (owner is not None and owner.pid is None)
-
-    @property
-    def is_idle(self) -> bool:
-        """True of a process that nobody started, and nobody need."""
-        is_down = self.status is not None and self.status.state == "stopped"
-        return is_down and not self.process.autostart
-
-
-def see(scene: Scene, process: Process, answer: Answer, seconds: float) -> Seen:
-    """Return how PROCESS is, which ANSWERED in SECONDS."""
-    seen = Seen(process=process, answer=answer, seconds=seconds)
-    if not scene.local.is_here(process):
-        return seen
-    try:
-        status = observe_process(process, scene.local, ask=lambda _: answer)
-    except ProcessFailed as why:
-        return Seen(process=process, answer=answer, seconds=seconds, untold=str(why))
-    return Seen(process=process, answer=answer, seconds=seconds, status=status)
-
-
-def ask_replica(scene: Scene, process: Process) -> Seen:
-    """Ask the instance PROCESS for its liveness page, and see how it is."""
-    watch = Stopwatch()
-    address = scene.local.address_of(process)
-    answer = ask_http(address, ALIVE, timeout_s=scene.timeout_s)
-    return see(scene, process, answer, watch.seconds)
-
-
 def process_readings(scene: Scene, seen: Seen) -> Iterator[Reading]:
     """Yield whether the process that was SEEN is kept alive, and what memory it takes."""
     kind = "server" if seen.process.is_zeo else "instance"
     subject = Subject(scene=scene, kind=kind, name=seen.process.name)
     if seen.untold:
-        yield from subject.says("process", "unknown", seen.untold, hint="as root")
+        hint = f"zmount status {subject.name}, as root"
+        yield from subject.says("process", "unknown", seen.untold, hint=hint)
     if seen.status is None:
         return
     if seen.is_hidden:
@@ -162,7 +110,9 @@ def _sentence(status: ProcessStatus) -> str:
         "stopped": "does not run",
         "foreign": "does not run",
     }.get(status.state, "is unknown")
-    return f"{said}: {status.detail}" if status.detail else said
+    if not status.detail:
+        return said
+    return f"{said}; {status.detail}" if status.state == "unmanaged" else f"{said}: {status.detail}"
 
 
 def _http(scene: Scene, subject: Subject, seen: Seen) -> Iterator[Reading]:
@@ -172,7 +122,7 @@ def _http(scene: Scene, subject: Subject, seen: Seen) -> Iterator[Reading]:
         if seen.answer.detail == FORBIDDEN:
             yield from subject.says("http", "unknown", said, hint="as root")
             return
-        hint = f"zmount spin {subject.name}" if seen.pid else status_hint(scene, seen.process)
+        hint = f"zmount spin {subject.name}" if seen.pid else what_to_do(scene, seen)
         yield from subject.says("http", "critical", said, hint=hint)
         return
     number = subject.number("answer_seconds", seen.seconds, "seconds", "answer-time")

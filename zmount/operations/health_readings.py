@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from zmount.topology.health import BELOW, Limits, Unit
@@ -34,7 +35,7 @@ class Reading:
     """How the thing SUBJECT is, by CHECK; ``sentence`` says it, ``hint`` what to do now.
 
     ``kind`` says what the subject is: a server, a storage, an instance, a host. ``number`` that
-    were measured may be none.
+    were measured may be none. ``keeps_up`` is a process that must not be ended now.
     """
 
     check: str
@@ -44,6 +45,7 @@ class Reading:
     sentence: str
     hint: str = ""
     numbers: tuple[Number, ...] = ()
+    keeps_up: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Return it as ``zmount health --json`` shows it."""
@@ -104,6 +106,18 @@ def worst(states: Iterable[State]) -> State:
     """Return the worst of STATES, "ok" for none; what is not known is better than a warning."""
     found = set(states)
     return next((state for state in _WORST_FIRST if state in found), "ok")
+
+
+def without_restarts(readings: tuple[Reading, ...]) -> tuple[Reading, ...]:
+    """Return READINGS, none of which advises to end a process that another wants to be kept up."""
+    for kept in readings:
+        if kept.keeps_up:
+            ends = re.compile(rf"zmount (restart|stop) {re.escape(kept.keeps_up)}(?![\w.-])")
+            instead = f"do NOT restart {kept.keeps_up}: see {kept.check} of {kept.subject}"
+            readings = tuple(
+                replace(each, hint=instead) if ends.search(each.hint) else each for each in readings
+            )
+    return readings
 
 
 def sort_key(reading: Reading) -> tuple[int, str, str, str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 from zmount.effects.process_table import OpenFile, open_files
@@ -124,31 +124,27 @@ class Subject:
         return Number(name=name, value=value, unit=unit, limits=limits, is_wrong_below=key in BELOW)
 
 
-def status_hint(scene: Scene, process: Process) -> str:
-    """Return the command that tells more of PROCESS, and on which host."""
-    where = "" if scene.local.is_here(process) else f", on host {process.host.name}"
-    return f"zmount status {process.name}{where}"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opener:
     """The process that should have a storage's files open, and what it has.
 
     ``pid`` is None where it does not run, or ``is_hidden`` who it is; ``files`` is None where
-    that may not be seen.
+    that may not be seen. ``served`` are the names of storages that a ZEO server says it has,
+    None where nobody said.
     """
 
     process: Process
     pid: int | None = None
     files: tuple[OpenFile, ...] | None = None
     is_hidden: bool = False
+    served: Collection[str] | None = None
 
-    @classmethod
-    def of(cls, process: Process, pid: int | None, *, is_hidden: bool = False) -> Opener:
-        """Return PROCESS with what it has open now."""
-        files = open_files(pid) if pid is not None else None
-        return cls(process=process, pid=pid, files=files, is_hidden=is_hidden)
+    def has(self, storage: Storage) -> bool:
+        """True if it runs and may have STORAGE open; False if it says that it does not."""
+        if self.pid is None:
+            return False
+        return self.served is None or storage.server is None or storage.zeo_name in self.served
 
     def again(self) -> Opener:
         """Return the same process with what it has open by now."""
-        return Opener.of(self.process, self.pid)
+        return replace(self, files=open_files(self.pid) if self.pid is not None else None)

@@ -6,63 +6,38 @@ One connection asks for the state of all storages.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from ZODB.utils import z64
 
-from zmount.effects.answers import FORBIDDEN, Answer, ask_zeo
-from zmount.effects.clock import Stopwatch, now
+from zmount.effects.answers import FORBIDDEN
+from zmount.effects.clock import now
 from zmount.operations.health_conflicts import Counted, Counters
 from zmount.operations.health_readings import Reading, judged, worst
-from zmount.operations.health_scene import Scene, Subject, status_hint
+from zmount.operations.health_scene import Scene, Subject
+from zmount.operations.health_seen import Seen, what_to_do
 from zmount.operations.health_storages import read_storages
 from zmount.operations.health_words import count_words, silence, time_words
 from zmount.tids import tid_time
 from zmount.topology.processes import Process
 from zmount.topology.storages import Storage
-from zmount.topology.zeo import ZeoServer
 
 AHEAD_S = 5.0  # a last transaction may lie so far in the future: clocks differ a little
 _TOLD = ("last-transaction", "clients", "conflicts", "commit-lock", "waiting")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """What the ZEO server PROCESS answered, and in how many seconds."""
-
-    process: Process
-    answer: Answer
-    seconds: float
-
-
-def ask(scene: Scene, process: Process) -> Asked:
-    """Ask the ZEO server PROCESS how it is."""
-    server = process.noun
-    assert isinstance(server, ZeoServer)
-    watch = Stopwatch()
-    address, tls = scene.local.address_of(process), scene.local.client_tls(server)
-    answer = ask_zeo(address, tls, timeout_s=scene.timeout_s)
-    return Asked(process=process, answer=answer, seconds=watch.seconds)
-
-
-def server_readings(
-    scene: Scene, asked: Asked, counters: Counters, *, is_idle: bool
-) -> Iterator[Reading]:
-    """Yield how the server that was ASKED is, and each of its storages that are looked at.
-
-    One that IS_IDLE is down, and need not be up.
-    """
-    storages = _served(scene, asked.process)
-    yield from _server(scene, asked, len(storages), is_idle)
-    if not asked.answer.is_answering:
+def server_readings(scene: Scene, seen: Seen, counters: Counters) -> Iterator[Reading]:
+    """Yield how the server that was SEEN is, and each of its storages that are looked at."""
+    storages = _served(scene, seen.process)
+    yield from _server(scene, seen, len(storages))
+    if not seen.answer.is_answering:
         return
     for storage in storages:
-        told = asked.answer.storages.get(storage.zeo_name)
+        told = seen.answer.storages.get(storage.zeo_name)
         if told is not None:
             yield from _as_told(scene, storage, told, counters)
-    if asked.answer.clients is not None:
-        yield from read_storages(scene, asked.process, asked.answer.clients, storages)
+    if seen.answer.clients is not None:
+        yield from read_storages(scene, seen.process, seen.answer.clients, storages)
 
 
 def _served(scene: Scene, process: Process) -> tuple[Storage, ...]:
@@ -73,28 +48,28 @@ def _served(scene: Scene, process: Process) -> tuple[Storage, ...]:
     )
 
 
-def _server(scene: Scene, asked: Asked, storages: int, is_idle: bool) -> Iterator[Reading]:
-    subject = Subject(scene=scene, kind="server", name=asked.process.name)
-    where = f"at {scene.local.address_of(asked.process)}"
+def _server(scene: Scene, seen: Seen, storages: int) -> Iterator[Reading]:
+    subject = Subject(scene=scene, kind="server", name=seen.process.name)
+    where = f"at {scene.local.address_of(seen.process)}"
     what = count_words(storages, "storage")
-    if not asked.answer.is_answering and is_idle:
+    if not seen.answer.is_answering and seen.is_idle:
         yield from subject.says("zeo", "ok", "it does not run; it is started on demand")
         return
-    if not asked.answer.is_answering:
-        why = silence(asked.answer.detail, scene.timeout_s)
+    if not seen.answer.is_answering:
+        why = silence(seen.answer.detail, scene.timeout_s)
         said = f"does not answer {where}: {why}; {what} cannot be reached"
-        if asked.answer.detail == FORBIDDEN:
+        if seen.answer.detail == FORBIDDEN:
             yield from subject.says("zeo", "unknown", said, hint="as root")
             return
-        yield from subject.says("zeo", "critical", said, hint=status_hint(scene, asked.process))
+        yield from subject.says("zeo", "critical", said, hint=what_to_do(scene, seen))
         return
-    if asked.answer.clients is None:
+    if seen.answer.clients is None:
         said = f"answers {where}, but refuses our certificate: its storages cannot be seen"
         yield from subject.says("zeo", "unknown", said, hint="zmount show, for who connects how")
         return
-    number = subject.number("round_trip_seconds", asked.seconds, "seconds", "round-trip")
+    number = subject.number("round_trip_seconds", seen.seconds, "seconds", "round-trip")
     yield from subject.measured(
-        "zeo", number, f"answers {where} in {time_words(asked.seconds)}, serves {what}"
+        "zeo", number, f"answers {where} in {time_words(seen.seconds)}, serves {what}"
     )
 
 
