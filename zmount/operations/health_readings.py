@@ -13,6 +13,7 @@ State = Literal["ok", "warning", "critical", "unknown"]
 
 # Nagios' exit statuses
 EXIT_STATUS: dict[State, int] = {"ok": 0, "warning": 1, "critical": 2, "unknown": 3}
+_CAUSES_FIRST = ("volume", "server", "storage", "instance", "host")
 _WORST_FIRST: tuple[State, ...] = ("critical", "warning", "unknown", "ok")
 
 
@@ -120,9 +121,11 @@ def without_restarts(readings: tuple[Reading, ...]) -> tuple[Reading, ...]:
     return readings
 
 
-def sort_key(reading: Reading) -> tuple[int, str, str, str]:
-    """Return what sorts READING: the worst first."""
-    return _WORST_FIRST.index(reading.state), reading.kind, reading.subject, reading.check
+def sort_key(reading: Reading) -> tuple[int, bool, int, str, str, str]:
+    """Return what sorts READING: the worst first, and of those what is the others' cause."""
+    kind = _CAUSES_FIRST.index(reading.kind) if reading.kind in _CAUSES_FIRST else 99
+    rank = _WORST_FIRST.index(reading.state), not reading.keeps_up, kind
+    return *rank, reading.kind, reading.subject, reading.check
 
 
 def judged(value: float, limits: Limits, *, key: str = "") -> State:
