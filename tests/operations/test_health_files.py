@@ -120,7 +120,7 @@ def test_a_data_fs_replaced_under_its_server_is_critical_and_what_to_do_saves_th
     assert sized.state == "ok"
     assert found.state == "critical"
     assert "was replaced by another file while zeo has it open" in found.sentence
-    source, target = found.hint.removeprefix("do NOT restart zeo; first: cp ").split()
+    source, target = found.hint.partition(": cp ")[2].split()
     assert target == f"{path}.saved"
     shutil.copy(source, tmp_path / "saved.fs")
     assert _number(tmp_path / "saved.fs") == 2
@@ -145,7 +145,7 @@ def test_a_data_fs_deleted_under_its_server_is_critical(served: Deployment) -> N
 
     assert found.state == "critical"
     assert "was deleted while zeo has it open" in found.sentence
-    assert found.hint.startswith("do NOT restart zeo; first: cp /proc/")
+    assert found.hint.startswith("do NOT restart zeo; stop its instances, then: cp /proc/")
 
 
 def test_a_data_fs_moved_away_and_copied_back_is_critical_and_the_new_name_is_told(

@@ -97,11 +97,12 @@ CHECKS: tuple[Check, ...] = (
     Check(
         name="data-file",
         looks="whether the file that a process writes to is the Data.fs on the disk",
-        fires="critical if it was replaced or deleted under its server: what is committed is "
-        "written to a file without a name, and lost when the server ends",
-        do="do NOT restart the server. Keep what it writes first: "
-        "`cp /proc/PID/fd/N Data.fs.saved`, as the sentence tells, then stop it, copy once more "
-        "if it wrote meanwhile, verify with `zmount verify --file`, and put it in place",
+        fires="critical if it was replaced, moved away or deleted under its server: what is "
+        "committed is written to a file without its name, and lost when the server ends. "
+        "Critical, too, if it is gone while nobody has it open, and its index is still there",
+        do="do NOT restart the server. Stop its instances, so that nobody commits; keep what it "
+        "writes: `cp /proc/PID/fd/N Data.fs.saved`, as the sentence tells; verify that with "
+        "`zmount verify --file`. Only then stop the server, and put the file in place",
     ),
     Check(
         name="index",

@@ -110,7 +110,7 @@ def _lost(file: FileSeen, stray: Sequence[OpenFile], opener: Opener) -> tuple[st
     return (
         f"{file.path} {what} while {name} has it open: what is committed goes to a file "
         f"without a name, {place}, and is lost when {name} ends",
-        f"{DO_NOT_RESTART}{name}; first: cp {place} {file.path}.saved",
+        f"{DO_NOT_RESTART}{name}; stop its instances, then: cp {place} {file.path}.saved",
     )
 
 
