@@ -90,6 +90,26 @@ def test_one_that_cannot_be_read_keeps_no_other_from_being_told(logged: Deployme
     assert done.stderr.count(f"{logged.directory / OUT} cannot be read: Is a directory") == 1
 
 
+def test_scheduled_jobs_are_told_run_by_run_with_the_failed_ones_as_errors(deploy: Deploy) -> None:
+    jobs = "".join(
+        f"<schedule {name}>\njob command\nat 0 3 * * *\ncommand {command}\n</schedule>\n"
+        for name, command in (("night", "echo one; exit 4"), ("day", "echo two"))
+    )
+    deployment = deploy(ZEO_AND_ZOPE + jobs)
+    deployment.zmount("run", "night")
+    deployment.zmount("run", "day")
+
+    lines = [each.split("| ") for each in deployment.zmount("logs").stdout.splitlines()]
+    errors = deployment.zmount("logs", "--errors").stdout.splitlines()
+    unknown = deployment.zmount("logs", "nigth")
+
+    assert [name.rstrip() for name, _ in lines] == 3 * ["night job"] + 3 * ["day job"]
+    assert [text for _, text in lines if "===" not in text] == ["one", "two"]
+    assert len(errors) == 1 and " ERROR night: " in errors[0] and "exit 4" in errors[0]
+    assert len(deployment.zmount("logs", "day", "--since", "1h").stdout.splitlines()) == 3
+    assert unknown.returncode == 3 and "did you mean night?" in unknown.stderr
+
+
 def following(deployment: Deployment, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [

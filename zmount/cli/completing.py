@@ -19,6 +19,12 @@ def process_names(ctx: click.Context, param: click.Parameter, incomplete: str) -
     return [] if topology is None else _beginning(incomplete, _processes(topology))
 
 
+def logged_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    """Return the processes and schedules, which have logs, whose names begin with INCOMPLETE."""
+    names = process_names(ctx, param, incomplete)
+    return [*names, *schedule_names(ctx, param, incomplete)]
+
+
 def storage_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
     """Return the storages whose names begin with INCOMPLETE."""
     topology = _topology(ctx)
@@ -43,7 +49,7 @@ def all_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> li
     topology = _topology(ctx)
     if topology is None:
         return []
-    names = _processes(topology)
+    names = _processes(topology) + [schedule.name for schedule in topology.schedules]
     names += [host.name for host in topology.hosts] + [site.name for site in topology.sites]
     return _beginning(incomplete, names + [storage.name for storage in topology.storages])
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zmount.cli.app import INTERRUPTED, App
-from zmount.cli.completing import process_names
+from zmount.cli.completing import logged_names
 from zmount.cli.moments import moment
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ SHOWN = 50
 
 
 @click.command("logs")
-@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=process_names)
+@click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=logged_names)
 @click.option("-F", "--follow", "is_following", is_flag=True, help="Go on with what is added.")
 @click.option(
     "--since",
@@ -50,9 +50,10 @@ SHOWN = 50
 def logs(ctx: click.Context, /, names: tuple[str, ...], last: int | None, **wished: Any) -> None:
     """Show the logs of this host's processes in one stream, each line with its process.
 
-    NAME is a ZEO server, an instance (all its replicas) or one process of it. Told are
-    what servers and instances log, what they printed, and what their manager noted, in
-    the order of time; a traceback stays with its line. Following goes on through rotation.
+    NAME is a ZEO server, an instance (all its replicas), one process of it, or a
+    scheduled job. Told are what servers and instances log, what they and the runs of
+    jobs printed, and what their manager noted, in the order of time; a traceback stays
+    with its line. Following goes on through rotation.
     --json gives one object a line.
 
     Exit status: 0; 28 if a file could not be read, while the others were told.

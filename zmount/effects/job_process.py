@@ -19,6 +19,7 @@ from zmount.effects.local_zone import local_time
 from zmount.effects.log_rotation import log_on_disk, move_on
 from zmount.errors import JobFailed
 from zmount.plan.log_shift import shift
+from zmount.topology.logs import DATE_FORMAT, JOB_FORMAT
 
 LARGEST = 1024 * 1024  # bytes of a job's log, before a run begins a new one
 KEPT = 5  # old logs
@@ -78,7 +79,8 @@ def do_logged(work: Work) -> Ended:
             exit_status=process.returncode, seconds=watch.seconds, lines=lines, is_late=is_late
         )
         how = f"took longer than {work.timeout_s} s" if is_late else f"exit {ended.exit_status}"
-        _write(log, f"--- {how}, after {ended.seconds:.1f} s")
+        is_well = ended.exit_status == 0 and not is_late
+        _note(log, f"{work.title}: {how}, after {ended.seconds:.1f} s", is_error=not is_well)
     return ended
 
 
@@ -125,7 +127,7 @@ def _log(work: Work) -> Iterator[BinaryIO]:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
         with os.fdopen(os.open(path, flags, 0o640), "ab", buffering=0) as log:
             log.seek(0, os.SEEK_END)
-            _write(log, f"=== {local_time(now()):%Y-%m-%d %H:%M:%S} {work.title}")
+            _note(log, work.title)
             yield log
     except OSError as why:
         raise JobFailed(
@@ -134,7 +136,11 @@ def _log(work: Work) -> Iterator[BinaryIO]:
         ) from None
 
 
-def _write(log: BinaryIO, line: str) -> None:
+def _note(log: BinaryIO, message: str, *, is_error: bool = False) -> None:
+    """Write MESSAGE with its time, on a line of its own, so that ``zmount logs`` finds it."""
+    level = "ERROR" if is_error else "INFO"
+    time = local_time(now()).strftime(DATE_FORMAT)
+    line = JOB_FORMAT % {"asctime": time, "levelname": level, "message": message}
     log.write(line.encode("utf-8", "backslashreplace") + b"\n")
 
 

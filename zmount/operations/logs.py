@@ -1,4 +1,4 @@
-"""Show the logs of a host's processes as one stream, in the order of time.
+"""Show the logs of a host's processes and jobs as one stream, in the order of time.
 
 1. which logs does the topology say, and in which formats are they written?
 2. of each: the last entries, or those since a moment; rotated files where it reaches back.
@@ -76,7 +76,7 @@ def logs(
     Following, it does not end, and yields an empty tuple where nothing has come. COMPLAIN
     is told of each file that cannot be read, once; NOTE of what was not looked at.
 
-    :raises UnknownName: there is no such process on HOST
+    :raises UnknownName: there is no such process or job on HOST
     """
     complain = _once(complain)
     allow_many_files()
@@ -98,7 +98,7 @@ def logs(
 def log_names(topology: Topology, host: Host, wish: LogWish) -> tuple[str, ...]:
     """Return the names under which entries of HOST's logs are told.
 
-    :raises UnknownName: there is no such process on HOST
+    :raises UnknownName: there is no such process or job on HOST
     """
     return tuple(file.name for file in _chosen(topology, host, wish))
 
@@ -112,7 +112,9 @@ def _open(file: LogFile, wish: LogWish, complain: Complain) -> _Log:
         sources[-1] = current
     return _Log(
         file=file,
-        format_=log_format(file.format_, file.date_format, is_output=file.kind == "output"),
+        format_=log_format(
+            file.format_, file.date_format, is_output=file.kind in ("output", "job")
+        ),
         sources=tuple(sources),
         now=current,
     )
@@ -174,11 +176,13 @@ def _time(entry: LogEntry) -> float:
 
 def _chosen(topology: Topology, host: Host, wish: LogWish) -> Iterator[LogFile]:
     """Yield the logs that are asked for; one that several processes write only once."""
-    chosen = {each.name for each in named_processes(topology, host, wish.names)}
+    jobs = {each.name for each in topology.schedules if each.is_on(host)}
+    named = named_processes(topology, host, wish.names, jobs=jobs)
+    chosen = {each.name for each in named}
     known: set[str] = set()
     for file in log_files(topology, host):
         name = file.process.name if file.process is not None else ""
-        is_meant = not wish.names or name in chosen
+        is_meant = not wish.names or name in chosen or (file.job and file.job in wish.names)
         if is_meant and (file.kind != "access" or wish.with_access) and str(file.path) not in known:
             known.add(str(file.path))
             yield file

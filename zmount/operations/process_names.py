@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from zmount.errors import UnknownName
 from zmount.topology.hosts import Host
@@ -11,11 +11,13 @@ from zmount.topology.processes import Process, processes
 from zmount.topology.topology import Topology, nearest
 
 
-def named_processes(topology: Topology, host: Host, names: Iterable[str]) -> tuple[Process, ...]:
+def named_processes(
+    topology: Topology, host: Host, names: Iterable[str], *, jobs: Collection[str] = ()
+) -> tuple[Process, ...]:
     """Return the processes on HOST that NAMES mean, in the order of starting.
 
     A name is a process', a ZEO server's, or an instance's: then it means all of
-    its replicas on HOST.
+    its replicas on HOST. Those of JOBS are not for us.
 
     :raises UnknownName: a name means nothing, or something on another host
     """
@@ -24,8 +26,8 @@ def named_processes(topology: Topology, host: Host, names: Iterable[str]) -> tup
     meant: set[str] = set()
     for name in names:
         found = _meant(name, here)
-        if not found:
-            raise _unknown(name, everywhere, host)
+        if not found and name not in jobs:
+            raise _unknown(name, everywhere, host, jobs)
         meant.update(process.name for process in found)
     return tuple(process for process in here if process.name in meant)
 
@@ -46,7 +48,9 @@ def noun_name(process: Process) -> str:
     return process.noun.instance.name if isinstance(process.noun, Replica) else process.name
 
 
-def _unknown(name: str, everywhere: tuple[Process, ...], host: Host) -> UnknownName:
+def _unknown(
+    name: str, everywhere: tuple[Process, ...], host: Host, jobs: Collection[str]
+) -> UnknownName:
     elsewhere = _meant(name, everywhere)
     if elsewhere:
         other = elsewhere[0].host.name
@@ -55,7 +59,9 @@ def _unknown(name: str, everywhere: tuple[Process, ...], host: Host) -> UnknownN
             hint=f"zmount --host {other}, on that machine",
         )
     names = {process.name for process in everywhere} | {noun_name(p) for p in everywhere}
+    names |= set(jobs)
+    kinds = "ZEO server, instance or job" if jobs else "ZEO server or instance"
     return UnknownName(
-        f"there is no ZEO server or instance {name!r}",
+        f"there is no {kinds} {name!r}",
         hint=nearest(name, names) or f"one of {', '.join(sorted(names))}",
     )

@@ -11,7 +11,7 @@ from zmount.render.log_handlers import Handler, access_handler, event_handler
 from zmount.render.zeo_conf import OLD_FILES
 from zmount.topology.hosts import Host
 from zmount.topology.instances import Replica
-from zmount.topology.logs import ACCESS_FORMAT, DATE_FORMAT, EVENT_FORMAT, Log
+from zmount.topology.logs import ACCESS_FORMAT, DATE_FORMAT, EVENT_FORMAT, JOB_FORMAT, Log
 from zmount.topology.processes import Process, processes
 from zmount.topology.sections import RawSection
 from zmount.topology.topology import Topology
@@ -23,7 +23,7 @@ ZCONFIG_DATE_FORMAT = "%Y-%m-%dT%H:%M:%S"
 SUPERVISOR_FORMAT = "%(asctime)s %(levelname)s %(message)s"
 SUPERVISOR_DATE_FORMAT = "%Y-%m-%d %H:%M:%S"
 
-Kind = Literal["event", "access", "output", "manager"]
+Kind = Literal["event", "access", "output", "manager", "job"]
 Reopening = Literal[
     "signal",  # ZEO opens it anew on SIGUSR2
     "notices",  # Zope's handler sees that it was renamed
@@ -35,11 +35,12 @@ Reopening = Literal[
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogFile:
-    """A log file of PROCESS, or of supervisord, the manager of all (then None).
+    """A log file of PROCESS; of a scheduled JOB, or of supervisord, the manager of all, then None.
 
     ``kind`` is what is in it: ``output`` is what the process printed, ``manager`` what its
-    manager notes. ``keep`` is how many rotated files are kept. ``format_`` and
-    ``date_format`` are those of Python's logging; "" where the lines have no times.
+    manager notes, ``job`` what the runs of a job printed. ``keep`` is how many rotated files
+    are kept. ``format_`` and ``date_format`` are those of Python's logging; "" where the
+    lines have no times.
     """
 
     process: Process | None
@@ -49,18 +50,21 @@ class LogFile:
     keep: int = int(OLD_FILES)
     format_: str = ""
     date_format: str = ""
+    job: str = ""
 
     @property
     def name(self) -> str:
         """What its lines are told under: the process' name, and what it is besides its log."""
+        if self.job:
+            return f"{self.job} job"
         if self.process is None:
             return "supervisord"
-        own = {"event": "", "access": " access", "output": " output", "manager": " zdaemon"}
-        return self.process.name + own[self.kind]
+        own = {"access": " access", "output": " output", "manager": " zdaemon"}
+        return self.process.name + own.get(self.kind, "")
 
 
 def log_files(topology: Topology, host: Host) -> tuple[LogFile, ...]:
-    """Return the log files of the processes of HOST, and of what keeps them alive."""
+    """Return the log files of the processes of HOST, what keeps them alive, and of its jobs."""
     found = [file for process in processes(topology, host) for file in _files(topology, process)]
     if topology.manager == "supervisor":
         found.append(
@@ -73,7 +77,22 @@ def log_files(topology: Topology, host: Host) -> tuple[LogFile, ...]:
                 date_format=SUPERVISOR_DATE_FORMAT,
             )
         )
+    found.extend(_jobs(topology, host))
     return tuple(found)
+
+
+def _jobs(topology: Topology, host: Host) -> Iterator[LogFile]:
+    for schedule in topology.schedules:
+        if schedule.is_on(host):
+            yield LogFile(
+                process=None,
+                job=schedule.name,
+                kind="job",
+                path=schedule.log(host),
+                reopening="itself",  # before a run
+                format_=JOB_FORMAT,
+                date_format=DATE_FORMAT,
+            )
 
 
 def _files(topology: Topology, process: Process) -> Iterator[LogFile]:

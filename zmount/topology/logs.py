@@ -17,6 +17,8 @@ LOG_KEYS = frozenset(
 EVENT_FORMAT = "%(asctime)s %(levelname)s [%(name)s:%(lineno)s][%(threadName)s] %(message)s"
 ACCESS_FORMAT = "%(message)s"
 DATE_FORMAT = "%Y-%m-%d %H:%M:%S"
+# What begins and ends a run in the log of a scheduled job; between them is what it printed.
+JOB_FORMAT = "=== %(asctime)s %(levelname)s %(message)s"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
