@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
 import tempfile
@@ -14,6 +15,21 @@ from deployments import Deployment
 # A shell's background job ignores SIGINT, and so would every Zope that a test starts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_temporary_files() -> Iterator[None]:
+    """Remove at the end what this process and its children left where temporary files go.
+
+    Blobs that were never committed, for one, and what a process had that was killed.
+    """
+    before = tempfile.gettempdir()
+    directory = Path(tempfile.mkdtemp(prefix="z"))
+    directory.chmod(0o711)  # some tests run servers as another user
+    os.environ["TMPDIR"] = tempfile.tempdir = str(directory)
+    yield
+    os.environ["TMPDIR"] = tempfile.tempdir = before
+    shutil.rmtree(directory, ignore_errors=True)
 
 
 @pytest.fixture
