@@ -20,8 +20,9 @@ from ZODB.FileStorage import FileStorage
 from zmount.effects.file_lock import writer
 from zmount.effects.stage_files import generations_of
 from zmount.operations.health_files import file_readings
-from zmount.operations.health_scene import Opener, Scene
+from zmount.operations.health_scene import Scene
 from zmount.operations.local_processes import LocalProcesses
+from zmount.operations.lost_files import Opener
 
 CONF = """
 <zeo zeo>

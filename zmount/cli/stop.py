@@ -10,7 +10,11 @@ from zmount.cli.completing import process_names
 
 @click.command("stop")
 @click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=process_names)
-@click.option("--force", is_flag=True, help="Stop a ZEO server under running instances.")
+@click.option(
+    "--force",
+    is_flag=True,
+    help="Stop a ZEO server under running instances, and what writes to a file that was replaced.",
+)
 @click.pass_obj
 def stop(app: App, names: tuple[str, ...], force: bool) -> None:
     """Stop instances, then ZEO servers, cleanly; wait until they are gone.

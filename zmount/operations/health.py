@@ -29,11 +29,12 @@ from zmount.operations.health_host import (
 )
 from zmount.operations.health_processes import process_readings, replica_readings
 from zmount.operations.health_readings import Health, Reading, sort_key, without_restarts
-from zmount.operations.health_scene import Opener, Scene
+from zmount.operations.health_scene import Scene
 from zmount.operations.health_schedules import schedule_readings
 from zmount.operations.health_seen import Seen, ask_replica, ask_server
 from zmount.operations.health_servers import server_readings
 from zmount.operations.local_processes import LocalProcesses
+from zmount.operations.lost_files import Opener
 from zmount.operations.process_names import noun_name
 from zmount.operations.without_unmounted import without_unmounted
 from zmount.topology.hosts import Host

@@ -14,8 +14,9 @@ from zmount.errors import StorageUnreadable
 from zmount.filestorage.reindex import index_path
 from zmount.operations.health_data_files import data_file_readings
 from zmount.operations.health_readings import Reading
-from zmount.operations.health_scene import Opener, Scene, Subject
+from zmount.operations.health_scene import Scene, Subject
 from zmount.operations.health_words import size_words
+from zmount.operations.lost_files import Opener
 from zmount.operations.status import is_process
 from zmount.topology.storages import Storage
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
 
-from zmount.effects.process_table import OpenFile, open_files
 from zmount.operations.health_readings import Number, Reading, State, judged
 from zmount.operations.local_processes import LocalProcesses
 from zmount.operations.process_names import noun_name
@@ -122,29 +121,3 @@ class Subject:
         """Return a number with the limits of KEY."""
         limits = self.limits(key) if key else Limits()
         return Number(name=name, value=value, unit=unit, limits=limits, is_wrong_below=key in BELOW)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opener:
-    """The process that should have a storage's files open, and what it has.
-
-    ``pid`` is None where it does not run, or ``is_hidden`` who it is; ``files`` is None where
-    that may not be seen. ``served`` are the names of storages that a ZEO server says it has,
-    None where nobody said.
-    """
-
-    process: Process
-    pid: int | None = None
-    files: tuple[OpenFile, ...] | None = None
-    is_hidden: bool = False
-    served: Collection[str] | None = None
-
-    def has(self, storage: Storage) -> bool:
-        """True if it runs and may have STORAGE open; False if it says that it does not."""
-        if self.pid is None:
-            return False
-        return self.served is None or storage.server is None or storage.zeo_name in self.served
-
-    def again(self) -> Opener:
-        """Return the same process with what it has open by now."""
-        return replace(self, files=open_files(self.pid) if self.pid is not None else None)

@@ -19,6 +19,7 @@ from zmount.errors import ProcessFailed, ZMountError
 from zmount.operations.changes import Change, Watcher
 from zmount.operations.changes_recorded import changes_recorded
 from zmount.operations.local_processes import LocalProcesses
+from zmount.operations.lost_files import refuse_lost_files
 from zmount.operations.process_names import named_processes
 from zmount.operations.status import observe_process
 from zmount.topology.hosts import Host
@@ -32,7 +33,8 @@ def stop(
     """Stop the processes NAMES on HOST, or all of them.
 
     Failures are in the result, not raised. With FORCE a ZEO server is stopped
-    although instances that use it go on; they wait until it comes back.
+    although instances that use it go on; they wait until it comes back. And any process
+    although its Data.fs was replaced under it.
 
     :raises UnknownName: there is no such process on HOST
     :raises ProcessFailed: running instances need a ZEO server that is named
@@ -43,26 +45,32 @@ def stop(
     with changes_recorded(local, "stop", chosen) as tell, locked(host.directory):
         if not force:
             _must_not_be_needed(local, chosen)
-        return tell(stop_processes(local, chosen, watch))
+        return tell(stop_processes(local, chosen, watch, force=force))
 
 
 def stop_processes(
-    local: LocalProcesses, chosen: Sequence[Process], watch: Watcher
+    local: LocalProcesses, chosen: Sequence[Process], watch: Watcher, *, force: bool = False
 ) -> tuple[Change, ...]:
-    """Stop CHOSEN, the last first; the caller holds the deployment's lock."""
+    """Stop CHOSEN, the last first; the caller holds the deployment's lock.
+
+    One whose Data.fs was replaced under it is only stopped with FORCE: what it has committed
+    since is lost with it.
+    """
     changes: list[Change] = []
     for process in reversed(chosen):
         watch(process)
-        change = _stop(local, process)
+        change = _stop(local, process, force=force)
         watch(change)
         changes.append(change)
     return tuple(changes)
 
 
-def _stop(local: LocalProcesses, process: Process) -> Change:
+def _stop(local: LocalProcesses, process: Process, *, force: bool) -> Change:
     stopwatch = Stopwatch()
     try:
         seen = observe_process(process, local)
+        if seen.pid is not None and not force:
+            refuse_lost_files(local, process, seen.pid)
         if seen.state == "unmanaged" and seen.pid is not None:
             _must_stay_ended(process, seen.pid)
             if not end(seen.pid, process.stop_signal, stop_timeout_s(process)):
