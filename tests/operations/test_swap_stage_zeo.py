@@ -335,7 +335,7 @@ def test_history_remembers_who_dropped_what(swaps: Swaps) -> None:
     assert {each.subjects for each in found} == {("x.org", STAGING)}
     assert (first["result"], first["generation"], first["mode"]) == ("swapped", 1, "link")
     assert first["dropped_transactions"] == 1
-    assert found[0].plan[0].startswith("drops 1 objects of ")
+    assert found[0].plan[0].startswith("drops 1 object of ")
     assert (second["result"], second["generation"], second["from_generation"]) == ("undone", 0, 1)
 
 

@@ -8,6 +8,7 @@ from itertools import groupby
 from zmount.operations.access import Compared
 from zmount.operations.access_plan import CopyPlan, Difference
 from zmount.plan.access_rules import Key, Rule
+from zmount.sizes import counted
 
 
 def compared_text(seen: Compared) -> str:
@@ -39,12 +40,16 @@ def _compared(seen: Compared) -> Iterator[str]:
             "users with another hash of the same kind, whose passwords may differ: "
             f"{seen.other_hashes}"
         )
-    objects = {each.path for each in seen.found}
+    objects = counted(len({each.path for each in seen.found}), "object")
     yield (
-        f"{names[0]} and {names[1]}: {len(seen.found)} rules differ, of {len(objects)} objects"
+        f"{names[0]} and {names[1]}: {_differ(len(seen.found))}, of {objects}"
         if seen.found
         else f"{names[0]} and {names[1]} have the same access rules"
     )
+
+
+def _differ(count: int) -> str:
+    return counted(count, "rule differs", "rules differ")
 
 
 def _difference(each: Difference, names: tuple[str, str]) -> Iterator[str]:

@@ -11,6 +11,7 @@ from zmount.operations.diff_config import ConfigDiff
 from zmount.plan.difference import Difference
 from zmount.plan.plan import Conflict, Plan
 from zmount.plan.steps import MakeDirectory
+from zmount.sizes import counted
 
 STYLES = {"+": "green", "-": "red", "@": "cyan"}
 
@@ -49,7 +50,7 @@ def diff_text(found: ConfigDiff, *, full: bool) -> Text:
         if full or not difference.is_new:
             text.append_text(_lines(difference.lines))
         else:
-            text.append(f"  {len(difference.lines)} lines (--full shows them)\n")
+            text.append(f"  {counted(len(difference.lines), 'line')} (--full shows them)\n")
     for conflict in found.plan.conflicts:
         text.append(f"refused: {conflict}\n", "bold red")
         text.append_text(_lines(_of(conflict, found.conflicts)))

@@ -8,6 +8,7 @@ import click
 
 from zmount.cli.app import App
 from zmount.cli.completing import storage_names
+from zmount.sizes import counted
 
 if TYPE_CHECKING:
     from zmount.filestorage.reindex import Indexed
@@ -46,4 +47,4 @@ def index(app: App, storages: tuple[str, ...]) -> None:
 def _line(name: str, index: Indexed) -> str:
     if index.done == "removed":
         return f"{name}: it has no objects, and needs no index"
-    return f"{name}: {index.objects:,} objects in {index.seconds:.1f} s"
+    return f"{name}: {counted(index.objects, 'object')} in {index.seconds:.1f} s"

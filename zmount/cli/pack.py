@@ -189,7 +189,7 @@ def _notes(one: Packed) -> Iterator[str]:
         who = f"object {holder}" if holder is not None else "another database"
         yield f"{who} refers to object {oid}, which does not exist"
     if one.dangling_count > len(one.dangling):
-        yield f"{one.dangling_count} references in all lead nowhere"
+        yield f"{one.dangling_count:,} references in all lead nowhere"
     if one.unknown_records:
         yield f"records that only ZODB's own referencesf could read: {one.unknown_records}"
 

@@ -78,11 +78,11 @@ def swap_stage(app: App, /, sites: tuple[str, ...], is_all: bool, **said: Any) -
 
 
 def _ask(plan: SwapPlan) -> bool:
-    from zmount.operations.swap_plan import counted
+    from zmount.operations.swap_plan import changes_counted
 
+    changes = changes_counted(plan.drops)
     return click.confirm(
-        f"{plan.seen.staging.name}: {counted(plan.drops)} would be gone from staging. Go on?",
-        err=True,
+        f"{plan.seen.staging.name}: {changes} would be gone from staging. Go on?", err=True
     )
 
 

@@ -9,8 +9,9 @@ from rich.text import Text
 
 from zmount.effects.stage_files import Changes, Kept
 from zmount.operations.swap_caches import ClientCache
-from zmount.operations.swap_plan import SwapPlan, counted, must_be_told
+from zmount.operations.swap_plan import SwapPlan, changes_counted, must_be_told
 from zmount.operations.swap_stage import Swapped
+from zmount.sizes import counted
 from zmount.tids import tid_text, time_text
 
 MOST_SHOWN = 5  # changes, the latest
@@ -105,10 +106,10 @@ def _changes(changes: Changes) -> Text:
     if not changes.transactions:
         text.append("  changed:    nothing\n")
         return text
-    text.append(f"  changed:    {counted(changes)}\n", "yellow")
+    text.append(f"  changed:    {changes_counted(changes)}\n", "yellow")
     for each in changes.last[-MOST_SHOWN:]:
         what = f" {each.description.splitlines()[0]}" if each.description else ""
-        number = "1 object" if each.objects == 1 else f"{each.objects} objects"
+        number = counted(each.objects, "object")
         text.append(f"    {tid_text(each.tid)} {each.user or 'anonymous'}: {number}{what}\n", "dim")
     if len(changes.last) > MOST_SHOWN or changes.transactions > len(changes.last):
         more = changes.transactions - min(MOST_SHOWN, len(changes.last))

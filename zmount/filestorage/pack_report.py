@@ -9,6 +9,7 @@ from typing import Any
 
 from zmount.filestorage.pack_files import PackFiles
 from zmount.filestorage.packing import Figures
+from zmount.sizes import counted
 
 MOST_WARNINGS = 10
 
@@ -92,9 +93,10 @@ class PackReport:
     def __str__(self) -> str:
         if not self.is_packed:
             return f"{self.files.path}: {self.result}: {self.reason}"
+        objects = counted(self.objects_dropped, "object")
         return (
             f"{self.files.path}: packed in {self.duration_s:.1f} s, "
-            f"{self.size_before} bytes -> {self.size_after}, {self.objects_dropped} objects "
-            f"and {self.revisions_dropped} revisions dropped, "
+            f"{self.size_before} bytes -> {self.size_after}, {objects} "
+            f"and {counted(self.revisions_dropped, 'revision')} dropped, "
             f"commits waited {1000 * self.commit_stall_s:.0f} ms"
         )

@@ -12,9 +12,10 @@ from zmount.operations.diff_config import diff_config
 from zmount.operations.health_readings import Reading, judged, worst
 from zmount.operations.health_scene import Scene, Subject
 from zmount.operations.health_seen import Seen
-from zmount.operations.health_words import count_words, size_words, time_words
+from zmount.operations.health_words import size_words, time_words
 from zmount.operations.mount_reports import InstanceMounts
 from zmount.operations.mounts import mounts
+from zmount.sizes import counted
 from zmount.topology.topology import Topology
 
 DATE_S = 1.0  # HTTP tells whole seconds
@@ -83,12 +84,12 @@ def _mounts(scene: Scene, instance: InstanceMounts) -> Iterator[Reading]:
     if wrong:
         told = ", ".join(f"{each.path} {each.state}" for each in wrong[:3])
         more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-        said = f"{len(wrong)} of {count_words(len(reports), 'mount')} not right: {told}{more}"
+        said = f"{len(wrong)} of {counted(len(reports), 'mount')} not right: {told}{more}"
         hint = f"zmount mounts {instance.instance}"
         yield from subject.says("mounts", "critical", said, *numbers, hint=hint)
         return
     away = f", {offline} off-line" if offline else ""
-    said = f"{count_words(len(reports), 'mount')} right{away}"
+    said = f"{counted(len(reports), 'mount')} right{away}"
     yield from subject.says("mounts", "ok", said, *numbers)
 
 
@@ -109,7 +110,7 @@ def config_readings(scene: Scene) -> Iterator[Reading]:
         return
     told = ", ".join(changed[:3]) + (f" and {len(changed) - 3} more" if len(changed) > 3 else "")
     said = (
-        f"{count_words(len(changed), 'file')} not as zmount.conf says: {told}"
+        f"{counted(len(changed), 'file')} not as zmount.conf says: {told}"
         if changed
         else "an apply was interrupted"
         if diff.is_interrupted

@@ -15,10 +15,11 @@ from zmount.effects.zope_requests import requests_of
 from zmount.operations.health_readings import Reading, State, judged, worst
 from zmount.operations.health_scene import Scene, Subject
 from zmount.operations.health_seen import Seen, what_to_do
-from zmount.operations.health_words import count_words, silence, size_words, time_words
+from zmount.operations.health_words import silence, size_words, time_words
 from zmount.operations.spin import ALIVE
 from zmount.operations.spinning import printable
 from zmount.operations.status import ProcessStatus
+from zmount.sizes import counted
 from zmount.topology.checks.claims import cache_file
 from zmount.topology.health import parse_number
 from zmount.topology.instances import Replica
@@ -89,7 +90,7 @@ def _kept(subject: Subject, status: ProcessStatus) -> Iterator[Reading]:
         state = "warning"
     restarts = subject.number("restarts", status.restarts or 0, "count")
     if status.restarts:
-        said += f"; its manager started it again {count_words(status.restarts, 'time')}"
+        said += f"; its manager started it again {counted(status.restarts, 'time')}"
     up = subject.number("up", 1 if status.is_up else 0, "count")
     do = _DO.get(status.state, "zmount status {}")
     hint = "" if state == "ok" else do.format(status.process.name)
@@ -155,7 +156,7 @@ def _threads(subject: Subject, replica: Replica, pid: int) -> Iterator[Reading]:
         subject.number("threads_busy", len(busy), "count"),
         subject.number("threads", threads, "count"),
     )
-    said = f"{len(busy)} of {count_words(threads, 'thread')} busy"
+    said = f"{len(busy)} of {counted(threads, 'thread')} busy"
     if busy:
         oldest = min(busy, key=lambda each: each.started)
         said += f"; the longest request lasts {time_words(longest)}: {printable(oldest.path)}"
@@ -176,7 +177,7 @@ def _queue(subject: Subject, replica: Replica, seen: Seen) -> Iterator[Reading]:
     depth = queue_depth(replica.log.path, now(), since=since or 0.0) or 0
     number = subject.number("queue_depth", depth, "count", "queue")
     verb = "waited" if depth else "had to wait"
-    said = f"{count_words(depth, 'request') if depth else 'no request'} {verb} in the last minute"
+    said = f"{counted(depth, 'request') if depth else 'no request'} {verb} in the last minute"
     yield from subject.measured("queue", number, said)
 
 
@@ -200,7 +201,7 @@ def _caches(subject: Subject, replica: Replica) -> Iterator[Reading]:
     if not count:
         return
     number = subject.number("client_cache_bytes", total, "bytes")
-    said = f"{count_words(count, 'persistent cache')}, {size_words(total)}"
+    said = f"{counted(count, 'persistent cache')}, {size_words(total)}"
     if trouble:
         hint = f"zmount stop {subject.name}, remove that file, zmount start {subject.name}"
         yield from subject.says("client-cache", "warning", f"{said}; {trouble}", number, hint=hint)

@@ -17,7 +17,8 @@ from zmount.operations.health_readings import Reading, judged, worst
 from zmount.operations.health_scene import Scene, Subject
 from zmount.operations.health_seen import Seen, what_to_do
 from zmount.operations.health_storages import read_storages
-from zmount.operations.health_words import count_words, silence, time_words
+from zmount.operations.health_words import silence, time_words
+from zmount.sizes import counted
 from zmount.tids import tid_time
 from zmount.topology.processes import Process
 from zmount.topology.storages import Storage
@@ -51,7 +52,7 @@ def _served(scene: Scene, process: Process) -> tuple[Storage, ...]:
 def _server(scene: Scene, seen: Seen, storages: int) -> Iterator[Reading]:
     subject = Subject(scene=scene, kind="server", name=seen.process.name)
     where = f"at {scene.local.address_of(seen.process)}"
-    what = count_words(storages, "storage")
+    what = counted(storages, "storage")
     if not seen.answer.is_answering and seen.is_idle:
         yield from subject.says("zeo", "ok", "it does not run; it is started on demand")
         return
@@ -84,7 +85,7 @@ def _as_told(
     yield from subject.measured(
         "clients",
         subject.number("clients", clients, "count", "clients"),
-        count_words(clients, "client"),
+        counted(clients, "client"),
     )
     yield from _last_transaction(subject, str(told.get("last-transaction", "")))
     yield from _conflicts(subject, told, counters)
@@ -112,23 +113,23 @@ def _last_transaction(subject: Subject, tid_hex: str) -> Iterator[Reading]:
 
 
 def _conflicts(subject: Subject, told: Mapping[str, Any], counters: Counters) -> Iterator[Reading]:
-    counted = Counted(
+    seen = Counted(
         start=str(told.get("start", "")),
         commits=int(told.get("commits", 0)),
         conflicts=int(told.get("conflicts", 0)),
         resolved=int(told.get("conflicts_resolved", 0)),
     )
-    since, words = counters.since(subject.name, counted)
+    since, words = counters.since(subject.name, seen)
     tried = since.commits + since.conflicts
     percent = 100 * since.conflicts / tried if tried else 0.0
     number = subject.number("conflict_percent", percent, "percent", "conflicts")
     more = (
-        subject.number("commits_total", counted.commits, "count"),
-        subject.number("conflicts_total", counted.conflicts, "count"),
-        subject.number("conflicts_resolved_total", counted.resolved, "count"),
+        subject.number("commits_total", seen.commits, "count"),
+        subject.number("conflicts_total", seen.conflicts, "count"),
+        subject.number("conflicts_resolved_total", seen.resolved, "count"),
     )
     said = (
-        f"{count_words(since.commits, 'commit')}, {count_words(since.conflicts, 'conflict')}"
+        f"{counted(since.commits, 'commit')}, {counted(since.conflicts, 'conflict')}"
         f" ({percent:.0f}%) and {since.resolved:,} resolved {words}"
     )
     if tried < counters.FEWEST:
@@ -147,7 +148,7 @@ def _commit_lock(subject: Subject, storage: Storage, told: Mapping[str, Any]) ->
     said = (
         f"a transaction has held the commit lock for {time_words(held)}"
         if began
-        else f"nobody holds the commit lock, {count_words(active, 'transaction')} under way"
+        else f"nobody holds the commit lock, {counted(active, 'transaction')} under way"
     )
     state, hint = judged(held, number.limits), ""
     if told.get("timeout-thread-is-alive") is False:
@@ -160,6 +161,6 @@ def _commit_lock(subject: Subject, storage: Storage, told: Mapping[str, Any]) ->
     yield from subject.measured(
         "waiting",
         subject.number("waiting_transactions", waiting, "count", "waiting"),
-        f"{count_words(waiting, 'transaction')} "
+        f"{counted(waiting, 'transaction')} "
         + ("waits for the commit lock" if waiting == 1 else "wait for the commit lock"),
     )

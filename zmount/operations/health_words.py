@@ -24,11 +24,6 @@ def size_words(size_bytes: float) -> str:
     return decimal(round(size_bytes))
 
 
-def count_words(count: int, one: str, many: str = "") -> str:
-    """Return COUNT of something, of which MANY is the plural."""
-    return f"1 {one}" if count == 1 else f"{count:,} {many or one + 's'}"
-
-
 def silence(detail: str, timeout_s: float) -> str:
     """Return DETAIL, why something did not answer, with how long it had for it."""
     return f"{detail} within {time_words(timeout_s)}" if detail == SILENT else detail

@@ -26,6 +26,7 @@ from zmount.operations.remount import replica_here
 from zmount.operations.root_changes import change_root
 from zmount.plan.push_steps import LookAtPush, PushObject
 from zmount.plan.root_steps import RootStep
+from zmount.sizes import counted
 from zmount.topology.hosts import Host
 from zmount.topology.topology import Topology
 
@@ -268,12 +269,12 @@ def _must_be_there(local: LocalProcesses, plan: PushPlan, told: dict[str, Any]) 
             )
             if is_whole and all(told[f"imported_{key}"] == told[key] for key in _COUNTED):
                 return
-            what = f"{found.objects:,} objects of {found.record_bytes:,} bytes"
+            what = f"{counted(found.objects, 'object')} of {counted(found.record_bytes, 'byte')}"
         else:
             what = "nothing" if record is None else "another object"
     raise SandboxRefused(
-        f"{way.target}: Zope said that it copied {told['objects']:,} objects, and its "
-        f"storage has {what} there",
+        f"{way.target}: Zope said that it copied {counted(told['objects'], 'object')}, and "
+        f"its storage has {what} there",
         hint="somebody may have worked there right now; Zope's Undo takes the copy back",
     )
 

@@ -27,6 +27,7 @@ from zmount.effects.raw_storages import RawDatabases
 from zmount.errors import SessionsLost, StorageUnreadable
 from zmount.operations.recorded import last_ended
 from zmount.operations.replica_near import replica_near
+from zmount.sizes import counted
 from zmount.topology.hosts import Host
 from zmount.topology.instances import Instance
 from zmount.topology.mounts import Mount, MountPoint
@@ -254,11 +255,12 @@ def _notes(status: SessionStatus) -> Iterator[str]:
     container, session = status.container, status.session
     if container is not None and container.timeout_s != 60 * session.timeout_minutes:
         yield (
-            f"sessions end after {container.timeout_s / 60:g} minutes, zmount.conf says "
-            f"{session.timeout_minutes}"
+            f"sessions end after {container.timeout_s / 60:g} min, zmount.conf says "
+            f"{session.timeout_minutes} min"
         )
     if container is not None and container.limit != session.max_objects:
-        yield f"the limit is {container.limit} sessions, zmount.conf says {session.max_objects}"
+        limit = counted(container.limit, "session")
+        yield f"the limit is {limit}, zmount.conf says {session.max_objects}"
     if session.storage.pack.days > 0:
         yield f"a pack keeps {session.storage.pack.days:g} days of what sessions held"
     for user in status.users:

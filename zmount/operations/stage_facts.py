@@ -7,7 +7,7 @@ from typing import Any
 from zmount.effects.local_files import is_directory
 from zmount.effects.stage_files import Changes, StageState, changes_on, stage_state
 from zmount.errors import StorageUnreadable
-from zmount.operations.swap_plan import counted, state_json
+from zmount.operations.swap_plan import changes_counted, state_json
 from zmount.tids import tid_text, time_text
 from zmount.topology.storages import Storage
 
@@ -43,4 +43,4 @@ def _text(state: StageState, changes: Changes | None) -> str:
     if changes is None:
         return "its own file again, after a swap" if any(state.floor) else "never swapped"
     since = f"production of {tid_text(state.base_tid)}, since {time_text(state.swapped_at)}"
-    return since + (f"; changed: {counted(changes)}" if changes.transactions else "")
+    return since + (f"; changed: {changes_counted(changes)}" if changes.transactions else "")

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from zmount.effects.stage_files import Change, Changes, Kept, StageState
 from zmount.errors import SwapRefused, ZMountError
 from zmount.operations.swap_caches import ClientCache
+from zmount.sizes import counted
 from zmount.tids import moment, tid_moment, tid_text
 from zmount.topology.sites import Site
 from zmount.topology.storages import Storage
@@ -152,17 +153,16 @@ def refusal_of_changes(plan: SwapPlan) -> SwapRefused:
     last = changes.last[-1]
     who = f" by {last.user}" if last.user else ""
     return SwapRefused(
-        f"{plan.seen.staging.name}: {counted(changes)} that production does not have would "
+        f"{plan.seen.staging.name}: {changes_counted(changes)} that production does not have would "
         f"be gone from staging, the last{who} at {tid_text(last.tid)}",
         hint="--drop-changes; they are kept, and --undo brings them back",
     )
 
 
-def counted(changes: Changes) -> str:
+def changes_counted(changes: Changes) -> str:
     """Return how many CHANGES there are, in words."""
-    objects = "1 object" if changes.objects == 1 else f"{changes.objects:,} objects"
-    number = changes.transactions
-    return f"{objects} in {'1 transaction' if number == 1 else f'{number:,} transactions'}"
+    transactions = counted(changes.transactions, "transaction")
+    return f"{counted(changes.objects, 'object')} in {transactions}"
 
 
 def _refusal(plan: SwapPlan) -> ZMountError | None:

@@ -38,6 +38,7 @@ from zmount.operations.swap_plan import (
 from zmount.operations.swap_sights import Sight, onlookers, refuse_blindness
 from zmount.operations.swap_verify import must_show_moment
 from zmount.render.pack_conf import pack_conf
+from zmount.sizes import counted
 from zmount.tids import tid_text
 from zmount.topology.hosts import Host
 from zmount.topology.sites import Site
@@ -255,8 +256,8 @@ def _tell(record: Record, result: Swapped, plan: SwapPlan) -> None:
     """Tell RECORD what became of a site's staging, and which changes on it are gone."""
     state, dropped = result.state, plan.drops
     record.plan(
-        f"drops {change.objects} objects of {change.user or 'nobody'}, {tid_text(change.tid)}"
-        + (f": {change.description}" if change.description else "")
+        f"drops {counted(change.objects, 'object')} of {change.user or 'nobody'}, "
+        f"{tid_text(change.tid)}" + (f": {change.description}" if change.description else "")
         for change in dropped.last
     )
     record.numbers(
