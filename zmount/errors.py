@@ -153,6 +153,10 @@ class SessionsLost(ZMountError):
     exit_code = 23
 
 
+class ProofRefused(SessionsLost):
+    """Nobody agreed to the proof that sessions survive, and nothing was restarted."""
+
+
 class SandboxRefused(ZMountError):
     """A sandbox, or a copy between sandboxes and sites, would harm something."""
 
@@ -163,6 +167,10 @@ class AccessDiffers(ZMountError):
     """Access rules could not be brought from one root to the other."""
 
     exit_code = 25
+
+
+class AccessCopyRefused(AccessDiffers):
+    """Nobody agreed to bringing access rules to the other root, or not to what it would be now."""
 
 
 class HistoryUnreadable(ZMountError):

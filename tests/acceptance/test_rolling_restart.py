@@ -15,6 +15,7 @@ from deployments import Deployment, free_port, wait_until
 
 from zmount.effects.answers import ask_http
 from zmount.effects.draining import PAGE, draining, takes_visitors
+from zmount.effects.history import Search, entries, history_file
 from zmount.operations.local_processes import LocalProcesses
 from zmount.plan.directories import directories
 from zmount.render.files import generated_files
@@ -155,6 +156,8 @@ def test_the_last_one_that_takes_visitors_is_not_restarted(pub: Deployment):
 
     assert done.returncode == 8
     assert "no other process of pub takes visitors" in done.stderr
+    entry = list(entries(history_file(pub.conf), Search(operation="restart")))[-1]
+    assert (entry.arguments, entry.result) == ({"rolling": True}, "failed")
     assert pids(pub)["pub-1"] == before["pub-1"]
 
 

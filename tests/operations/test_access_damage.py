@@ -16,7 +16,7 @@ from ZEO.ClientStorage import ClientStorage
 from zope_files import in_zope
 
 from zmount.effects.zope_requests import requests_of
-from zmount.errors import AccessDiffers, ProcessFailed, ZMountError
+from zmount.errors import AccessCopyRefused, ProcessFailed, ZMountError
 from zmount.operations.access import Pair, compare, pair
 from zmount.operations.access_copy import copy
 from zmount.operations.access_plan import CopyWish
@@ -155,7 +155,7 @@ def test_a_plan_that_is_no_more_true_when_it_is_agreed_to_is_refused(
         return True
 
     wish = CopyWish(source="dev")
-    with pytest.raises(AccessDiffers, match="changed meanwhile"):
+    with pytest.raises(AccessCopyRefused, match="changed meanwhile"):
         copy(deployment.topology, deployment.host, both(deployment), wish, silent, ask)
 
     assert differing(deployment) == [Key("user", "ann"), Key("user", "eve")]

@@ -19,7 +19,14 @@ from fillings import fill
 
 from zmount.effects import history_file as file_module
 from zmount.effects.history import Entry, entries, history_file
-from zmount.errors import ApplyRefused, PackFailed, UnknownName, ZMountError
+from zmount.errors import (
+    AccessCopyRefused,
+    ApplyRefused,
+    PackFailed,
+    ProofRefused,
+    UnknownName,
+    ZMountError,
+)
 from zmount.operations import recorded as recorded_module
 from zmount.operations.index import index
 from zmount.operations.recorded import last_ended, recorded, refusals_recorded
@@ -72,6 +79,8 @@ def test_what_was_done_is_told_with_all_that_was_said(file: Path, monkeypatch: p
     [
         (PackFailed("no", hint="do it"), "failed", 17),
         (ApplyRefused("no", hint="do it"), "refused", 5),
+        (AccessCopyRefused("no", hint="do it"), "refused", 25),
+        (ProofRefused("no", hint="do it"), "refused", 23),
         (KeyboardInterrupt(), "interrupted", 130),
         (SystemExit(3), "interrupted", 130),
         (ValueError("no"), "failed", 1),

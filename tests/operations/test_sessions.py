@@ -15,6 +15,7 @@ from deployments import Deployment, wait_until
 from ZEO.ClientStorage import ClientStorage
 from ZODB import DB
 
+from zmount.effects.history import Entry, Search, entries, history_file
 from zmount.effects.zope_http import ZopeClient, one_browser
 from zmount.errors import AccessRefused, SessionsLost
 from zmount.operations.changes import Change
@@ -99,6 +100,11 @@ def forget_sessions(deployment: Deployment) -> None:
     database.close()
 
 
+def last_proof(deployment: Deployment) -> Entry:
+    """Return what the history tells of the last proof."""
+    return list(entries(history_file(deployment.conf), Search(operation="sessions")))[-1]
+
+
 def test_the_status_tells_the_container_and_who_uses_it(up: Deployment) -> None:
     done = up.zmount("sessions", "--json")
 
@@ -159,6 +165,7 @@ def test_nothing_is_restarted_unasked(up: Deployment) -> None:
     assert "kill -9 pub-1, pub-2" in dry.stdout
     assert (refused.returncode, wrong.returncode) == (23, 3)
     assert "a script must say --yes" in refused.stderr
+    assert (last_proof(up).result, last_proof(up).exit_status) == ("refused", 23)
     assert [pid(up, name) for name in ("zeo", "pub-1", "pub-2")] == before
 
 
@@ -168,6 +175,10 @@ def test_a_session_outlives_a_restart_a_kill_and_the_zeo_servers_restart(up: Dep
     assert done.returncode == 0, done.stdout + done.stderr
     proof = json.loads(done.stdout)
     assert proof["is_proved"]
+    assert (last_proof(up).result, last_proof(up).numbers["result"]) == (
+        "done",
+        "kept in 3 of 3 trials",
+    )
     assert [len(trial["hits"]) for trial in proof["tried"]] == [2, 2, 1]
     for trial in proof["tried"]:
         assert {each["value"] for each in trial["before"] + trial["after"]} == {trial["value"]}

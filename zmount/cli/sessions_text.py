@@ -10,6 +10,7 @@ from rich.filesize import decimal
 from zmount.effects.raw_sessions import SessionContainer
 from zmount.operations.sessions import SessionStatus
 from zmount.operations.sessions_plan import Proof, ProofPlan, Reading, Tried
+from zmount.sizes import counted
 from zmount.topology.hosts import Host
 
 
@@ -21,7 +22,7 @@ def status_text(status: SessionStatus) -> str:
 def _status(status: SessionStatus) -> Iterator[str]:
     size = status.use.size_bytes
     facts = ["" if size is None else decimal(size)]
-    facts.append("" if status.objects is None else f"{status.objects:,} objects")
+    facts.append("" if status.objects is None else counted(status.objects, "object"))
     facts.append(_packed(status))
     yield f"{status.session.storage.name}: " + ", ".join(each for each in facts if each)
     if status.container is not None:
@@ -38,7 +39,9 @@ def _packed(status: SessionStatus) -> str:
 
 
 def _container(container: SessionContainer) -> str:
-    ends = f"end after {container.timeout_s / 60:g} minutes" if container.timeout_s else "never end"
+    minutes = container.timeout_s / 60
+    after = "1 minute" if minutes == 1 else f"{minutes:g} minutes"
+    ends = f"end after {after}" if minutes else "never end"
     limit = f"{container.limit:,}" if container.limit else "none"
     expired = f" and {container.expired:,} expired" if container.expired else ""
     sessions = "one session" if container.live == 1 else f"{container.live:,} sessions"
@@ -81,8 +84,8 @@ def proved_text(proof: Proof) -> str:
     """Return what the whole comes to."""
     if proof.is_dry_run:
         return "nothing was restarted"
-    kept = sum(each.is_kept for each in proof.tried)
     names = ", ".join(process.name for process in proof.plan.readers)
-    lines = [f"the session outlived {kept} of {len(proof.tried)} trials, seen at {names}"]
+    trials = counted(len(proof.tried), "trial")
+    lines = [f"the session outlived {proof.kept} of {trials}, seen at {names}"]
     lines += [f"not proved: {each}" for each in proof.plan.left_out]
     return "\n".join(lines)

@@ -15,7 +15,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from zmount.effects.raw_storages import is_read_only
-from zmount.errors import AccessDiffers, PrepareFailed, ProcessFailed, ZMountError
+from zmount.errors import (
+    AccessCopyRefused,
+    AccessDiffers,
+    PrepareFailed,
+    ProcessFailed,
+    ZMountError,
+)
 from zmount.operations.access import Compared, Pair, compare
 from zmount.operations.access_plan import CopyPlan, CopyWish, differences, plan_copy
 from zmount.operations.local_processes import LocalProcesses
@@ -62,7 +68,8 @@ def copy(
     WATCH gets the plan, then what goes on. Without ASK, as for a script, WISH itself must
     say that the plan is agreed to.
 
-    :raises AccessDiffers: it is not agreed to, or a rule is not what it should be now
+    :raises AccessCopyRefused: it is not agreed to, or would be another by now
+    :raises AccessDiffers: a rule is not what it should be now
     :raises UnknownName: the source is neither of PAIR
     """
     target = pair.other(wish.source)
@@ -121,7 +128,7 @@ def _copied(
 def _must_be_agreed(plan: CopyPlan, wish: CopyWish, ask: Ask | None) -> None:
     if wish.is_agreed or (ask is not None and ask(plan)):
         return
-    raise AccessDiffers(
+    raise AccessCopyRefused(
         f"nothing was brought from {plan.source} to {plan.target}: nobody agreed to the plan",
         hint="--dry-run shows it; a terminal asks, a script must say --yes",
     )
@@ -130,7 +137,7 @@ def _must_be_agreed(plan: CopyPlan, wish: CopyWish, ask: Ask | None) -> None:
 def _must_be_same(plan: CopyPlan, again: CopyPlan) -> None:
     """Refuse a plan that is not what it would be AGAIN, now that it was agreed to."""
     if again != plan:
-        raise AccessDiffers(
+        raise AccessCopyRefused(
             f"nothing was brought from {plan.source} to {plan.target}: one of the roots was "
             "changed meanwhile, and the plan would be another",
             hint="the same command again shows it",

@@ -36,12 +36,14 @@ from zmount.effects.history import (
 from zmount.effects.person import login_name, user_id
 from zmount.effects.signals import terminable
 from zmount.errors import (
+    AccessCopyRefused,
     AccessRefused,
     ApplyRefused,
     HistoryUnreadable,
     JobRefused,
     Locked,
     PackRefused,
+    ProofRefused,
     SandboxRefused,
     SwapRefused,
     TopologyError,
@@ -59,6 +61,8 @@ _REFUSALS = (
     SwapRefused,
     SandboxRefused,
     AccessRefused,
+    AccessCopyRefused,
+    ProofRefused,
     JobRefused,
     Locked,
 )

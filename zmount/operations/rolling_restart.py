@@ -67,7 +67,10 @@ def rolling_restart(
     named = named_processes(topology, host, names)
     _must_be_zopes(named)
     chosen = named or tuple(process for process in local.all if not process.is_zeo)
-    with changes_recorded(local, "restart", named) as tell, locked(host.directory) as state:
+    with (
+        changes_recorded(local, "restart", named, arguments={"rolling": True}) as tell,
+        locked(host.directory) as state,
+    ):
         recover(state)
         changes: list[Change] = []
         for number, process in enumerate(chosen):

@@ -61,7 +61,7 @@ def rotate_logs(
     if wish.is_dry_run:
         plans = [_planned(log) for log in _look(files, wish)]
         return LogRotations(host=host.name, is_dry_run=True, logs=tuple(plans))
-    with recorded(topology.file, host.name, "rotate-logs", subjects=names) as record:
+    with recorded(topology.file, host.name, "rotate-logs", subjects=names or [host.name]) as record:
         with locked(host.directory, name=LOCK):
             result = LogRotations(host=host.name, is_dry_run=False, logs=tuple(_apply(files, wish)))
         _record(record, result)
@@ -192,6 +192,8 @@ def _record(record: Record, result: LogRotations) -> None:
     record.plan(each for each in result.logs if each.done != "left" or each.compressed)
     rotated = [each for each in result.logs if each.done == "rotated"]
     record.numbers(rotated=len(rotated), size_bytes=sum(each.size_bytes for each in rotated))
+    if rotated:
+        record.numbers(result=f"{len(rotated)} rotated")
     if result.error is not None:
         record.failed(result.error)
     elif not result.has_done_something:

@@ -162,6 +162,11 @@ class Proof:
     tried: tuple[Tried, ...] = ()
     is_dry_run: bool = False
 
+    @property
+    def kept(self) -> int:
+        """How many trials the session outlived."""
+        return sum(each.is_kept for each in self.tried)
+
     def as_json(self) -> dict[str, Any]:
         """Return the proof as plain values."""
         return {

@@ -21,7 +21,7 @@ from typing import Any
 from zmount.effects.clock import Stopwatch, ticks
 from zmount.effects.lock import locked
 from zmount.effects.signals import end
-from zmount.errors import ProcessFailed, SessionsLost, ZMountError
+from zmount.errors import ProcessFailed, ProofRefused, ZMountError
 from zmount.operations.changes import Change, refuse_failures
 from zmount.operations.local_processes import LocalProcesses
 from zmount.operations.recorded import recorded
@@ -41,6 +41,7 @@ from zmount.operations.sessions_plan import (
 from zmount.operations.sessions_reach import plan_proof
 from zmount.operations.start import start
 from zmount.operations.status import start_timeout_s
+from zmount.sizes import counted
 from zmount.topology.hosts import Host
 from zmount.topology.processes import Process
 from zmount.topology.topology import Topology
@@ -61,7 +62,8 @@ def prove(
     WATCH gets the plan, then what goes on. Without ASK, as for a script, WISH itself must
     say that the plan is agreed to.
 
-    :raises SessionsLost: sessions are not kept in the session storage, or nobody agreed
+    :raises SessionsLost: sessions are not kept in the session storage
+    :raises ProofRefused: nobody agreed
     :raises ProcessFailed: there is nothing to restart here, or one did not come back
     :raises AccessRefused: an instance does not let the administrator in
     """
@@ -72,15 +74,11 @@ def prove(
     watch(plan)
     if wish.is_dry_run:
         return Proof(plan=plan, is_dry_run=True)
-    if not wish.is_agreed and not (ask is not None and ask(plan)):
-        raise SessionsLost(
-            "nothing was restarted: nobody agreed to the plan",
-            hint="--dry-run shows it; a terminal asks, a script must say --yes",
-        )
     tried: list[Tried] = []
     names = [process.name for process in plan.readers]
     with recorded(topology.file, host.name, "sessions", subjects=names) as record:
         record.plan(plan.trials)
+        _must_be_agreed(plan, wish, ask)
         try:
             for number, trial in enumerate(plan.trials):
                 setter = plan.readers[number % len(plan.readers)]
@@ -89,8 +87,17 @@ def prove(
         finally:
             _put_in_order(browser, plan, watch)
         proof = Proof(plan=plan, tried=tuple(tried))
+        record.numbers(result=f"kept in {proof.kept} of {counted(len(tried), 'trial')}")
         record.judged_by(proof.refuse_losses)
     return proof
+
+
+def _must_be_agreed(plan: ProofPlan, wish: ProofWish, ask: Ask | None) -> None:
+    if not wish.is_agreed and not (ask is not None and ask(plan)):
+        raise ProofRefused(
+            "nothing was restarted: nobody agreed to the plan",
+            hint="--dry-run shows it; a terminal asks, a script must say --yes",
+        )
 
 
 def _try(
