@@ -321,6 +321,7 @@ def test_without_a_mail_server_the_machines_sendmail_gets_it(
     assert (tmp_path / "arguments").read_text() == "-i -t\n"
     message = message_from_bytes((tmp_path / "mail").read_bytes())
     assert message["To"] == "root"
+    assert message["Date"] and message["Message-ID"]
 
 
 def test_a_job_that_is_not_there_is_refused_with_a_guess(deploy: Deploy):

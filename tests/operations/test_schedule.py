@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import time
@@ -12,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from deployments import Deployment
+from deployments import Deployment, wait_until
+
+from zmount.effects.history import history_file
 
 Deploy = Callable[[str], Deployment]
 TEXT = """
@@ -131,3 +134,42 @@ def test_a_host_without_schedules_says_so(deploy: Deploy):
 
     assert done.returncode == 0
     assert "has no schedule" in done.stdout
+
+
+def test_a_run_that_is_at_work_when_the_next_is_due_is_told(deploy: Deploy):
+    deployment = deploy(text("sleep 100"))
+    age(deployment, 3600)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "zmount", "-f", str(deployment.conf), "run", "often"]
+    )
+    try:
+        wait_until(lambda: told(deployment)[1]["state"] == "running", "the job to begin")
+        assert told(deployment)[0] == 0
+        file = history_file(deployment.conf)
+        with sqlite3.connect(file) as database:  # as if it had begun so long ago
+            database.execute("UPDATE entries SET began = began - 600")
+
+        status, job = told(deployment)
+
+        assert (status, job["state"]) == (1, "running")
+        assert job["missed"] is not None
+        assert "is at work still" in deployment.zmount("schedule").stdout
+        health = deployment.zmount("health", "--only", "schedule")
+        assert "it runs for 10 min, and was due again at" in health.stdout
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@pytest.mark.parametrize(
+    ("options", "status"), [("--only zeo", 0), ("--prometheus-file none/x", 1)]
+)
+def test_a_health_job_that_finds_something_is_well_and_one_that_cannot_look_is_not(
+    deploy: Deploy, options: str, status: int
+):
+    job = f"job health\n  options {options}"
+    deployment = deploy(text().replace("job command\n  command true", job))
+
+    assert deployment.zmount("run", "often").returncode != 0
+
+    assert deployment.zmount("health", "--only", "schedule").returncode == status

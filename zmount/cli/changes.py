@@ -32,6 +32,11 @@ def applied_text(done: Applied) -> Text:
         lines.append("zmount.conf stays as it is: zmount apply would write all this again")
     if done.activation:
         lines.append(f"schedules changed; this lets them begin: {done.activation}")
+    lines += [
+        f"not in zmount.conf any more: {job}"
+        for job in done.left_behind
+        if job.forget != done.activation
+    ]
     if done.outdated:
         names = " ".join(done.outdated)
         lines.append(f"still running with what was before: zmount restart {names}")

@@ -10,10 +10,12 @@ import click
 
 from zmount.cli.app import App
 from zmount.cli.completing import process_names
+from zmount.errors import ZMountError
 
 if TYPE_CHECKING:
     from zmount.operations.health_readings import Health
 
+_UNKNOWN = 3  # to Nagios
 EVERY_S = 5.0  # between two looks of --watch, unless it says
 
 
@@ -51,7 +53,7 @@ def health(ctx: click.Context, /, names: tuple[str, ...], **said: Any) -> None:
 
     NAME is a ZEO server, a storage, a site, an instance or one process of it. What is not
     ok is shown, with what to do. From where on a number is wrong is said by <health> in
-    zmount.conf; docs/howto/health.md tells of each check.
+    zmount.conf; docs/reference/health-checks.md tells of each check.
 
     Exit status: 0, all is ok; 1, there are warnings; 2, something is critical; 3, something
     is not to be known.
@@ -73,15 +75,34 @@ def health(ctx: click.Context, /, names: tuple[str, ...], **said: Any) -> None:
     )
     shape = "nagios" if said["nagios"] else "prometheus" if said["prometheus"] else ""
 
-    def look() -> int:
+    def look() -> Health:
         seen = health(load(app.path), app.host, wish)
         if said["prometheus_file"] is not None:
             _publish(seen, said["prometheus_file"])
+        return seen
+
+    def show(seen: Health) -> None:
         _show(app, seen, shape, said["is_all"])
-        return seen.exit_status
 
     every_s: float | None = said["every_s"]
-    ctx.exit(look() if every_s is None else _watch(look, every_s, shape or app.as_json))
+    if every_s is not None:
+        ctx.exit(_watch(look, show, every_s, is_for_machines=bool(shape or app.as_json)))
+    try:
+        seen = look()
+    except ZMountError as why:
+        if shape != "nagios":
+            raise
+        _show_unknown(app, why)
+        ctx.exit(_UNKNOWN)
+    show(seen)
+    ctx.exit(seen.exit_status)
+
+
+def _show_unknown(app: App, why: ZMountError) -> None:
+    """Say why nothing was looked at, where Nagios looks: it reads no stderr."""
+    from zmount.cli.health_nagios import nagios_unknown
+
+    app.show(nagios_unknown(why), {"error": str(why), "hint": why.hint, "exit_status": _UNKNOWN})
 
 
 def _show(app: App, seen: Health, shape: str, is_all: bool) -> None:
@@ -105,16 +126,29 @@ def _publish(seen: Health, path: Path) -> None:
     publish_for_prometheus(seen, path)
 
 
-def _watch(look: Callable[[], int], every_s: float, is_for_machines: object) -> int:
-    """Look again and again; return the last look's exit status when Ctrl-C ends it."""
-    from zmount.effects.clock import pause
+def _watch(
+    look: Callable[[], Health],
+    show: Callable[[Health], None],
+    every_s: float,
+    *,
+    is_for_machines: bool,
+) -> int:
+    """Look again and again; return the last look's exit status when Ctrl-C ends it.
+
+    What was seen before stays on the terminal while servers that are down are waited for.
+    """
+    from zmount.effects.clock import now, pause
+    from zmount.effects.local_zone import local_time
 
     status = 0
     try:
         while True:
+            seen = look()
+            status = seen.exit_status
             if not is_for_machines:
                 click.clear()  # does nothing where there is no terminal
-            status = look()
+                click.echo(f"{local_time(now()):%H:%M:%S}, every {every_s:g} s until Ctrl-C\n")
+            show(seen)
             pause(every_s)
     except KeyboardInterrupt:
         return status

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from zmount.errors import ZMountError
 from zmount.operations.health_readings import Health, Number, Reading
 from zmount.topology.health import Limits
 
@@ -31,6 +32,12 @@ def nagios_line(seen: Health) -> str:
     said = "; ".join(told) or f"{fine} readings ok"
     line = f"ZMOUNT {seen.state.upper()} - {_one_line(said)}"
     return line + _numbers(seen, LONGEST - len(line.encode()))
+
+
+def nagios_unknown(why: ZMountError) -> str:
+    """Return the line of a look that WHY prevented."""
+    hint = f"; try: {why.hint}" if why.hint else ""
+    return f"ZMOUNT UNKNOWN - {_one_line(f'{why}{hint}')}"
 
 
 def _numbers(seen: Health, room: int) -> str:
@@ -66,7 +73,10 @@ def _item(reading: Reading, number: Number) -> str:
 
 
 def _value(number: Number, value: float) -> str:
-    return f"{value:.0f}" if number.unit in ("bytes", "count") else f"{value:.6g}"
+    """Return VALUE with digits and a point only: what reads performance data knows no 3e+06."""
+    if number.unit in ("bytes", "count"):
+        return f"{value:.0f}"
+    return f"{value:.6f}".rstrip("0").rstrip(".")
 
 
 def _one_line(text: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -50,8 +51,9 @@ def _text(seen: Timetable) -> Group | str:
     from rich.table import Table
     from rich.text import Text
 
+    left = [Text(f"not in zmount.conf any more: {job}", style="red") for job in seen.left_behind]
     if not seen.jobs:
-        return f"host {seen.host.name} has no schedule"
+        return Group(f"host {seen.host.name} has no schedule", *left)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("job", "state", "next", "last", "result", "took", "does"):
         table.add_column(heading, overflow="fold")
@@ -65,9 +67,10 @@ def _text(seen: Timetable) -> Group | str:
             Text(job.does),
         )
     lines: list[Any] = [table]
-    remarks = [Text(line, style="red") for job in seen.jobs for line in _remarks(job)]
+    remarks = [Text(line, style="red") for line in _remarks(seen)]
     if any(job.state == "missed" for job in seen.jobs) and seen.activation:
         remarks.append(Text(f"this lets them begin, if nobody said it yet: {seen.activation}"))
+    remarks += left
     return Group(*lines, *([""] if remarks else []), *remarks)
 
 
@@ -88,12 +91,17 @@ def _last(job: Scheduled) -> tuple[str, str, str]:
     return f"{local_time(last.began):{_TIME}}", f"{last.result}{exit_status}", took
 
 
-def _remarks(job: Scheduled) -> list[str]:
-    name = job.schedule.name
-    if job.state == "not applied":
-        return [f"{name} is not as zmount.conf says: zmount apply"]
-    if job.state == "missed" and job.missed is not None:
-        return [f"{name} was due at {job.missed:{_TIME}} and did not run: zmount run {name}"]
-    if job.state == "failed" and job.last is not None:
-        return [f"{name}: {job.last.sentence}"]
-    return []
+def _remarks(seen: Timetable) -> Iterator[str]:
+    """Yield what is wrong with the jobs, and what to do."""
+    not_applied = [job.schedule.name for job in seen.jobs if job.state == "not applied"]
+    if not_applied:
+        yield f"not as zmount.conf says: {', '.join(not_applied)}; zmount apply"
+    for job in seen.jobs:
+        name, log = job.schedule.name, job.schedule.log(seen.host)
+        if job.state == "missed" and job.missed is not None:
+            yield f"{name} was due at {job.missed:{_TIME}} and did not run: zmount run {name}"
+        elif job.state == "running" and job.missed is not None:
+            yield f"{name} was due again at {job.missed:{_TIME}}, and is at work still; see {log}"
+        elif job.state == "failed":
+            has_log = job.last is not None and job.last.result == "failed"
+            yield f"{name}: {job.why}" + (f"; see {log}" if has_log else "")

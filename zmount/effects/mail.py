@@ -8,6 +8,7 @@ import smtplib
 import socket
 import subprocess
 from email.message import EmailMessage
+from email.utils import formatdate, make_msgid
 
 from zmount.effects.person import login_name
 from zmount.errors import ZMountError
@@ -28,6 +29,8 @@ def send_mail(mails: Mails, to: tuple[str, ...], subject: str, text: str) -> Non
     message["From"] = mails.sender or f"{login_name().split()[0]}@{socket.gethostname()}"
     message["To"] = ", ".join(to)
     message["Subject"] = " ".join(subject.split())
+    message["Date"] = formatdate(localtime=True)
+    message["Message-ID"] = make_msgid()
     message["Auto-Submitted"] = "auto-generated"  # no out-of-office answers
     message.set_content(text)
     names = ", ".join(to)

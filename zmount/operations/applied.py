@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zmount.errors import PrepareFailed, ZMountError
+from zmount.operations.left_behind import LeftBehind
 from zmount.operations.prepared import Prepared
 from zmount.operations.recorded import Record
 from zmount.plan.plan import Plan
@@ -20,6 +21,7 @@ class Applied:
     ``prepared`` is what was done in the roots of instances: None where that was
     not asked for, or failed because of ``prepare_error``. ``activation`` is the
     command that lets cron or systemd know of schedules that changed; "": none did.
+    ``left_behind`` are the jobs that are begun still, though zmount.conf has them no more.
     """
 
     plan: Plan
@@ -29,6 +31,7 @@ class Applied:
     prepared: Prepared | None = None
     prepare_error: ZMountError | None = None
     activation: str = ""
+    left_behind: tuple[LeftBehind, ...] = ()
 
     def refuse_incomplete(self) -> None:
         """Raise what is missing in the roots, if anything is.
@@ -60,6 +63,7 @@ class Applied:
             "recovered": list(self.recovered),
             "outdated": list(self.outdated),
             "activation": self.activation,
+            "left_behind": [job.as_json() for job in self.left_behind],
             "prepared": self.prepared.as_json() if self.prepared is not None else None,
             "prepare_error": str(self.prepare_error) if self.prepare_error is not None else None,
         }

@@ -29,6 +29,7 @@ from zmount.errors import (
     TopologyError,
 )
 from zmount.operations.applied import Applied, record_applied
+from zmount.operations.left_behind import left_behind
 from zmount.operations.outdated import outdated
 from zmount.operations.plan_host import plan_host, refuse_conflicts, what_is_wanted
 from zmount.operations.prepare import prepare
@@ -101,7 +102,7 @@ def _applied(topology: Topology, host: Host, wish: Wish, say: Say) -> Applied:
             activation=_activation(plan, topology, host),
         )
         done = _with_roots(done, topology, host, wish, say)
-    return replace(done, outdated=outdated(topology, host))
+    return replace(done, outdated=outdated(topology, host), left_behind=left_behind(topology, host))
 
 
 def refuse_errors(topology: Topology) -> None:

@@ -11,37 +11,32 @@ from zmount.operations.health_scene import Scene, Subject
 from zmount.operations.health_words import time_words
 from zmount.operations.schedule import Scheduled, timetable
 
-_STATES: dict[str, State] = {
-    "done": "ok",
-    "running": "ok",
-    "waiting": "ok",
-    "failed": "warning",
-    "missed": "warning",
-    "not applied": "warning",
-}
+# zmount health ends with these where something is not well; that is told here anyway
+_HEALTH_STATUSES = (1, 2, 3)
 
 
 def schedule_readings(scene: Scene) -> Iterator[Reading]:
-    """Yield how the last run of each schedule of this host was."""
+    """Yield how the last run of each schedule of this host was, and what is no schedule now."""
     if not scene.asks("schedule") or scene.names:
         return
     local = scene.local
     try:
-        jobs = timetable(local.topology, local.host).jobs
+        table = timetable(local.topology, local.host)
     except HistoryUnreadable as why:
         subject = Subject(scene=scene, kind="host", name=local.host.name)
         yield from subject.says("schedule", "unknown", str(why), hint=why.hint)
         return
-    for job in jobs:
+    for job in table.jobs:
         yield from _schedule(scene, job)
+    for left in table.left_behind:
+        subject = Subject(scene=scene, kind="schedule", name=left.name)
+        said = f"{left.by} begins it still, though it is not in zmount.conf any more"
+        yield from subject.says("schedule", "warning", said, hint=left.forget)
 
 
 def _schedule(scene: Scene, job: Scheduled) -> Iterator[Reading]:
     subject = Subject(scene=scene, kind="schedule", name=job.schedule.name)
-    state = _STATES[job.state]
-    if job.state == "failed" and job.schedule.job == "health":
-        state = "ok"  # it fails because of what is told here anyway, and would never be well again
-    hint = "" if state == "ok" else f"zmount schedule {subject.name}"
+    state = _state(job)
     numbers: tuple[Number, ...] = ()
     last = job.last
     if last is not None:
@@ -49,7 +44,26 @@ def _schedule(scene: Scene, job: Scheduled) -> Iterator[Reading]:
         numbers = (subject.number("last_run_age_seconds", age, "seconds"),)
         if last.duration_s is not None:
             numbers += (subject.number("last_run_seconds", last.duration_s, "seconds"),)
+    hint = "" if state == "ok" else _hint(job, scene)
     yield from subject.says("schedule", state, _said(job), *numbers, hint=hint)
+
+
+def _state(job: Scheduled) -> State:
+    last = job.last
+    is_findings = last is not None and last.exit_status in _HEALTH_STATUSES
+    if job.state == "failed" and job.schedule.job == "health" and is_findings:
+        return "ok"  # else it would never be well again
+    return "ok" if job.is_well else "warning"
+
+
+def _hint(job: Scheduled, scene: Scene) -> str:
+    name, log = job.schedule.name, job.schedule.log(scene.local.host)
+    if job.state == "not applied":
+        return "zmount apply"
+    if job.state == "running":
+        return f"see {log}"  # it may hang
+    has_log = job.last is not None and job.last.result == "failed"
+    return f"see {log}; zmount run {name}" if has_log else f"zmount run {name}"
 
 
 def _said(job: Scheduled) -> str:
@@ -62,6 +76,8 @@ def _said(job: Scheduled) -> str:
         return "it was not due yet"
     ago = time_words(max(0.0, now() - last.began))
     if last.duration_s is None:
-        return f"it runs for {ago}"
-    why = f": {last.sentence}" if last.sentence else ""
-    return f"it ran {ago} ago, {last.result} after {time_words(last.duration_s)}{why}"
+        again = f", and was due again at {job.missed:%Y-%m-%d %H:%M}" if job.missed else ""
+        return f"it runs for {ago}{again}"
+    if job.why:
+        return f"{last.result} {ago} ago: {job.why}"
+    return f"{last.result} {ago} ago, after {time_words(last.duration_s)}"

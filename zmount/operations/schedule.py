@@ -19,6 +19,7 @@ from zmount.effects.local_files import text_of
 from zmount.effects.local_host import written_at
 from zmount.effects.local_zone import local_time
 from zmount.effects.person import user_id
+from zmount.operations.left_behind import LeftBehind, left_behind
 from zmount.plan.job_words import job_line
 from zmount.render.activation import activation
 from zmount.render.files import schedule_files
@@ -40,7 +41,7 @@ class Scheduled:
     """A schedule of a host as it is right now; ``next`` are moments in the local zone.
 
     ``state`` is that of the last run, unless a later one was missed. ``missed`` is when that
-    was due. "waiting": it was not due since it was applied.
+    was due, be it while the last one runs still. "waiting": it was not due since it was applied.
     """
 
     schedule: Schedule
@@ -53,7 +54,16 @@ class Scheduled:
     @property
     def is_well(self) -> bool:
         """False if somebody should look at it."""
-        return self.state in ("done", "running", "waiting")
+        if self.state == "running":
+            return self.missed is None
+        return self.state in ("done", "waiting")
+
+    @property
+    def why(self) -> str:
+        """What went wrong in the last run; "" if nothing did."""
+        said = "" if self.last is None else self.last.sentence
+        said = said.removeprefix(f"job {self.schedule.name} ")
+        return said.removeprefix("failed: ").removeprefix("is ")
 
     def as_json(self) -> dict[str, Any]:
         """Return this for ``--json``; times are ISO 8601, with the zone's offset."""
@@ -80,16 +90,20 @@ class Scheduled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timetable:
-    """The schedules of HOST; ``activation`` is what lets cron or systemd know of them."""
+    """The schedules of HOST; ``activation`` is what lets cron or systemd know of them.
+
+    ``left_behind`` are jobs that are begun still, though they are none of these any more.
+    """
 
     host: Host
     jobs: tuple[Scheduled, ...]
     activation: str
+    left_behind: tuple[LeftBehind, ...] = ()
 
     @property
     def is_well(self) -> bool:
-        """True if nothing was missed, failed, or is not applied."""
-        return all(job.is_well for job in self.jobs)
+        """True if nothing was missed, failed, is not applied, or was left behind."""
+        return not self.left_behind and all(job.is_well for job in self.jobs)
 
     def as_json(self) -> dict[str, Any]:
         """Return this for ``--json``."""
@@ -97,6 +111,7 @@ class Timetable:
             "host": self.host.name,
             "activation": self.activation,
             "jobs": [job.as_json() for job in self.jobs],
+            "left_behind": [job.as_json() for job in self.left_behind],
         }
 
 
@@ -106,7 +121,9 @@ def timetable(topology: Topology, host: Host, names: Iterable[str] = ()) -> Time
     :raises UnknownName: there is no such schedule
     :raises HistoryUnreadable: when they ran last is not to be known
     """
-    chosen = [topology.schedule(name) for name in names] or topology.schedules
+    chosen = [topology.schedule(name) for name in names]
+    is_all = not chosen
+    chosen = chosen or list(topology.schedules)
     files = schedule_files(topology, host)
     by_name = {file.path.name: file for file in files}
     jobs = []
@@ -116,7 +133,10 @@ def timetable(topology: Topology, host: Host, names: Iterable[str] = ()) -> Time
             begins = [by_name[n] for n in (f"{unit}.service", f"{unit}.timer") if n in by_name]
             jobs.append(_scheduled(topology, host, schedule, begins or list(by_name.values())))
     return Timetable(
-        host=host, jobs=tuple(jobs), activation=activation(topology, host, is_root=user_id() == 0)
+        host=host,
+        jobs=tuple(jobs),
+        activation=activation(topology, host, is_root=user_id() == 0),
+        left_behind=left_behind(topology, host) if is_all else (),
     )
 
 

@@ -27,7 +27,12 @@ def boot_service(topology: Topology) -> str:
 
 def job_unit(topology: Topology, schedule: Schedule) -> str:
     """Return what systemd calls SCHEDULE, without .timer and .service."""
-    return f"{topology.unit_prefix}-schedule-{schedule.name}"
+    return job_unit_prefix(topology) + schedule.name
+
+
+def job_unit_prefix(topology: Topology) -> str:
+    """Return what the units of all schedules begin with."""
+    return f"{topology.unit_prefix}-schedule-"
 
 
 def crontab(topology: Topology, host: Host) -> PurePosixPath:

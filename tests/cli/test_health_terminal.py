@@ -1,0 +1,102 @@
+"""What ``zmount health`` shows on a terminal, and what it tells Nagios when it cannot look."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from click.testing import CliRunner
+from deployments import Deployment
+
+from zmount.cli.app import main
+from zmount.cli.health_nagios import nagios_line
+from zmount.operations.health_readings import Health, Number, Reading
+from zmount.topology.health import Limits
+
+CONF = """
+<zeo zeo>
+  address var/zeo.sock
+</zeo>
+<storage content/>
+"""
+CLEARED = b"\x1b[2J"
+
+
+def watched(*arguments: str, looks: int) -> tuple[bytes, int]:
+    """Return what zmount ARGUMENTS writes to a terminal in so many LOOKS, and its exit status.
+
+    It is ended by Ctrl-C.
+    """
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.environ["TERM"] = "xterm"
+        os.execv(sys.executable, [sys.executable, "-m", "zmount", *arguments])
+    printed, is_told = b"", False
+    try:
+        while True:
+            try:
+                printed += os.read(terminal, 65536)
+            except OSError:  # the other side is closed
+                break
+            if not is_told and printed.count(CLEARED) >= looks:
+                os.write(terminal, b"\x03")
+                is_told = True
+        return printed, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    except BaseException:
+        os.kill(pid, signal.SIGKILL)
+        raise
+    finally:
+        os.close(terminal)
+
+
+def test_watch_draws_anew_what_it_saw_and_never_an_empty_screen(
+    deploy: Callable[[str], Deployment],
+) -> None:
+    deployment = deploy(CONF)
+
+    printed, status = watched(
+        *("-f", str(deployment.conf), "health", "--only", "zeo", "--watch", "0.2"), looks=3
+    )
+
+    assert status == 2
+    before, *screens = printed.split(CLEARED)
+    assert before == b""
+    for screen in screens[:2]:
+        assert re.search(rb"\d\d:\d\d:\d\d, every 0.2 s until Ctrl-C", screen)
+        assert b"does not answer" in screen
+        assert b"host localhost: " in screen
+
+
+def test_where_nothing_can_be_looked_at_nagios_hears_unknown(tmp_path: Path) -> None:
+    conf = tmp_path / "zmount.conf"
+    conf.write_text("<zeo zeo>\n")
+
+    done = CliRunner().invoke(main, ["-f", str(conf), "health", "--nagios"])
+
+    assert done.exit_code == 3
+    (line,) = done.stdout.splitlines()
+    assert line.startswith(f"ZMOUNT UNKNOWN - {conf}:1: error: ")
+
+
+def test_performance_data_has_no_exponents() -> None:
+    age = Number(name="a_seconds", value=12345678.9, unit="seconds", limits=Limits(warning=3.024e6))
+    small = Number(name="b_seconds", value=0.0000123, unit="seconds")
+    reading = Reading(
+        check="last-pack",
+        kind="storage",
+        subject="s",
+        state="ok",
+        sentence="",
+        numbers=(age, small),
+    )
+
+    line = nagios_line(Health(host="h", at=time.time(), seconds=1, readings=(reading,)))
+
+    assert "'s a_seconds'=12345678.9s;3024000 " in line
+    assert "'s b_seconds'=0.000012s" in line
