@@ -36,7 +36,8 @@ def schedule(ctx: click.Context, names: tuple[str, ...]) -> None:
     was applied, and no run began since then: the machine was off, or cron or the timer
     does not know of it.
 
-    Exit status: 0, or 1 where a job was missed, its last run failed, or it is not applied.
+    Exit status: 0, or 1 where a job was missed, its last run failed or takes until the next is
+    due, it is not applied, or cron or systemd begins one that zmount.conf has no more.
     """
     from zmount.operations.schedule import timetable
 

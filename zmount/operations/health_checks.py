@@ -209,9 +209,12 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         name="schedule",
-        looks="each schedule of this host: its last run, by the history",
-        fires="a warning if it was missed, failed, or is not applied",
-        do="`zmount schedule NAME` tells more; `zmount run NAME` makes up for it",
+        looks="each schedule of this host: its last run, by the history; and what cron or "
+        "systemd begins of it",
+        fires="a warning if it was missed, failed, is not applied, takes until it is due again, or "
+        "is begun though zmount.conf has it no more",
+        do="`zmount schedule NAME` tells more; `zmount run NAME` makes up for it; what is no more "
+        "is ended by the command that is told",
     ),
     Check(
         name="clock",
