@@ -8,8 +8,9 @@ import re
 import signal
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 from click.testing import CliRunner
 from deployments import Deployment
@@ -26,25 +27,33 @@ CONF = """
 <storage content/>
 """
 CLEARED = b"\x1b[2J"
+EMPTY: Mapping[bytes, Callable[[], object]] = MappingProxyType({})
 
 
-def watched(*arguments: str, looks: int) -> tuple[bytes, int]:
-    """Return what zmount ARGUMENTS writes to a terminal in so many LOOKS, and its exit status.
+def watched(
+    *arguments: str, looks: int, after: Mapping[bytes, Callable[[], object]] = EMPTY
+) -> tuple[bytes, int]:
+    """Return what zmount ARGUMENTS writes to a terminal, and its exit status.
 
-    It is ended by Ctrl-C.
+    When the text of an item of AFTER is printed, its function is called, once. So many LOOKS
+    after the last one Ctrl-C ends it.
     """
+    todo = dict(after)
     pid, terminal = pty.fork()
     if pid == 0:
         os.environ["TERM"] = "xterm"
         os.execv(sys.executable, [sys.executable, "-m", "zmount", *arguments])
-    printed, is_told = b"", False
+    printed, is_told, before = b"", False, 0
     try:
         while True:
             try:
                 printed += os.read(terminal, 65536)
             except OSError:  # the other side is closed
                 break
-            if not is_told and printed.count(CLEARED) >= looks:
+            for text in [text for text in todo if text in printed]:
+                todo.pop(text)()
+                before = printed.count(CLEARED)
+            if not is_told and not todo and printed.count(CLEARED) - before >= looks:
                 os.write(terminal, b"\x03")
                 is_told = True
         return printed, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
@@ -71,6 +80,31 @@ def test_watch_draws_anew_what_it_saw_and_never_an_empty_screen(
         assert re.search(rb"\d\d:\d\d:\d\d, every 0.2 s until Ctrl-C", screen)
         assert b"does not answer" in screen
         assert b"host localhost: " in screen
+
+
+def test_watch_outlives_a_mistake_in_zmount_conf(deploy: Callable[[str], Deployment]) -> None:
+    deployment = deploy(CONF)
+    text = deployment.conf.read_text()
+    after = {
+        b"does not answer": lambda: deployment.conf.write_text("<zeo zeo>\n"),
+        b"has no end": lambda: deployment.conf.write_text(text),
+    }
+
+    printed, status = watched(
+        *("-f", str(deployment.conf), "health", "--only", "zeo", "--watch", "0.2"),
+        looks=3,
+        after=after,
+    )
+
+    assert status == 2
+    assert b"does not answer" in printed.rpartition(b"has no end")[2]
+
+
+def test_what_cannot_be_looked_at_even_once_is_not_watched(tmp_path: Path) -> None:
+    done = CliRunner().invoke(main, ["-f", str(tmp_path / "none"), "health", "--watch"])
+
+    assert done.exit_code == 2
+    assert "there is no such file" in done.stderr
 
 
 def test_where_nothing_can_be_looked_at_nagios_hears_unknown(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def health(ctx: click.Context, /, names: tuple[str, ...], **said: Any) -> None:
 
     every_s: float | None = said["every_s"]
     if every_s is not None:
-        ctx.exit(_watch(look, show, every_s, is_for_machines=bool(shape or app.as_json)))
+        ctx.exit(_watch(app, look, show, every_s, is_for_machines=bool(shape or app.as_json)))
     try:
         seen = look()
     except ZMountError as why:
@@ -127,6 +127,7 @@ def _publish(seen: Health, path: Path) -> None:
 
 
 def _watch(
+    app: App,
     look: Callable[[], Health],
     show: Callable[[Health], None],
     every_s: float,
@@ -136,19 +137,31 @@ def _watch(
     """Look again and again; return the last look's exit status when Ctrl-C ends it.
 
     What was seen before stays on the terminal while servers that are down are waited for.
+    A mistake in zmount.conf that somebody makes meanwhile is shown, and ends nothing.
+
+    :raises ZMountError: the first look is not possible
     """
     from zmount.effects.clock import now, pause
     from zmount.effects.local_zone import local_time
 
-    status = 0
+    status: int | None = None
     try:
         while True:
-            seen = look()
-            status = seen.exit_status
+            seen: Health | ZMountError
+            try:
+                seen = look()
+                status = seen.exit_status
+            except ZMountError as why:
+                if status is None:
+                    raise
+                seen, status = why, _UNKNOWN
             if not is_for_machines:
                 click.clear()  # does nothing where there is no terminal
                 click.echo(f"{local_time(now()):%H:%M:%S}, every {every_s:g} s until Ctrl-C\n")
-            show(seen)
+            if isinstance(seen, ZMountError):
+                app.show_error(seen)
+            else:
+                show(seen)
             pause(every_s)
     except KeyboardInterrupt:
-        return status
+        return status or 0
