@@ -27,5 +27,5 @@ def apply(app: App, dry_run: bool, overwrite: bool, no_prepare: bool) -> None:
 
     wish = Wish(is_dry_run=dry_run, overwrites=overwrite, prepares=not no_prepare)
     done = apply(app.topology, app.host, wish, lambda line: click.echo(line, err=True))
-    app.show(applied_text(done), done.as_json())
+    app.show(applied_text(done), done.as_json(), wraps=False)
     done.refuse_incomplete()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,7 +11,8 @@ from zmount.cli.app import App
 from zmount.cli.completing import schedule_names
 
 if TYPE_CHECKING:
-    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
 
     from zmount.operations.schedule import Scheduled, Timetable
 
@@ -23,7 +24,9 @@ _COLOURS = {
     "missed": "bold red",
     "not applied": "red",
 }
+_HEADINGS = ("job", "state", "next", "last", "result", "took", "does")
 _TIME = "%a %Y-%m-%d %H:%M %Z"
+_SHORT = "%a %m-%d %H:%M"  # a terminal has 80 columns, and a job two times
 
 
 @click.command("schedule")
@@ -39,46 +42,60 @@ def schedule(ctx: click.Context, names: tuple[str, ...]) -> None:
     Exit status: 0, or 1 where a job was missed, its last run failed or takes until the next is
     due, it is not applied, or cron or systemd begins one that zmount.conf has no more.
     """
+    from rich.text import Text
+
     from zmount.operations.schedule import timetable
 
     app = ctx.ensure_object(App)
     seen = timetable(app.topology, app.host, names)
-    app.show(_text(seen), seen.as_json())
+    app.show(_table(seen, app.console.width), seen.as_json())
+    remarks = _remarks_text(seen)
+    if remarks and not app.as_json:
+        app.show(Text.assemble("\n", remarks), None, wraps=False)
     ctx.exit(0 if seen.is_well else 1)
 
 
-def _text(seen: Timetable) -> Group | str:
-    from rich.console import Group
+def _table(seen: Timetable, columns: int) -> Table | str:
+    """Return a line for each job; what does not fit into COLUMNS is left out of what it does."""
     from rich.table import Table
     from rich.text import Text
 
-    left = [Text(f"not in zmount.conf any more: {job}", style="red") for job in seen.left_behind]
     if not seen.jobs:
-        return Group(f"host {seen.host.name} has no schedule", *left)
+        return f"host {seen.host.name} has no schedule"
+    rows = [_row(job) for job in seen.jobs]
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("job", "state", "next", "last", "result", "took", "does"):
-        table.add_column(heading, overflow="fold")
-    for job in seen.jobs:
-        state = "MISSED" if job.state == "missed" else job.state
-        table.add_row(
-            job.schedule.name,
-            Text(state, style=_COLOURS[job.state]),
-            _next(job),
-            *_last(job),
-            Text(job.does),
-        )
-    lines: list[Any] = [table]
-    remarks = [Text(line, style="red") for line in _remarks(seen)]
+    widths = [max(map(len, cells)) for cells in zip(_HEADINGS, *rows, strict=True)]
+    widths[-1] = max(
+        len(_HEADINGS[-1]), min(widths[-1], columns - sum(widths[:-1]) - 2 * (len(widths) - 1))
+    )
+    for heading, width in zip(_HEADINGS, widths, strict=True):
+        table.add_column(heading, overflow="ellipsis", no_wrap=True, width=width)
+    for row, job in zip(rows, seen.jobs, strict=True):
+        name, state, *other = row
+        table.add_row(Text(name), Text(state, style=_COLOURS[job.state]), *map(Text, other))
+    return table
+
+
+def _row(job: Scheduled) -> tuple[str, ...]:
+    state = "MISSED" if job.state == "missed" else job.state
+    return (job.schedule.name, state, _next(job), *_last(job), job.does.removeprefix("zmount "))
+
+
+def _remarks_text(seen: Timetable) -> Text:
+    """Return what is wrong, empty if nothing is."""
+    from rich.text import Text
+
+    text = Text("\n".join(_remarks(seen)), style="red")
     if any(job.state == "missed" for job in seen.jobs) and seen.activation:
-        remarks.append(Text(f"this lets them begin, if nobody said it yet: {seen.activation}"))
-    remarks += left
-    return Group(*lines, *([""] if remarks else []), *remarks)
+        said = f"\nthis lets them begin, if nobody said it yet: {seen.activation}"
+        text.append_text(Text(said, style="default"))
+    return text
 
 
 def _next(job: Scheduled) -> str:
     if job.schedule.at.is_at_boot:
         return "at boot"
-    return f"{job.next[0]:{_TIME}}" if job.next else "never"
+    return f"{job.next[0]:{_SHORT}}" if job.next else "never"
 
 
 def _last(job: Scheduled) -> tuple[str, str, str]:
@@ -87,9 +104,10 @@ def _last(job: Scheduled) -> tuple[str, str, str]:
     last = job.last
     if last is None:
         return "never", "", ""
-    exit_status = f", exit {last.exit_status}" if last.exit_status else ""
+    is_failed = last.result == "failed" and last.exit_status  # as the state says
+    result = f"exit {last.exit_status}" if is_failed else last.result
     took = "" if last.duration_s is None else f"{last.duration_s:.1f} s"
-    return f"{local_time(last.began):{_TIME}}", f"{last.result}{exit_status}", took
+    return f"{local_time(last.began):{_SHORT}}", result, took
 
 
 def _remarks(seen: Timetable) -> Iterator[str]:
@@ -106,3 +124,4 @@ def _remarks(seen: Timetable) -> Iterator[str]:
         elif job.state == "failed":
             has_log = job.last is not None and job.last.result == "failed"
             yield f"{name}: {job.why}" + (f"; see {log}" if has_log else "")
+    yield from (f"not in zmount.conf any more: {job}" for job in seen.left_behind)

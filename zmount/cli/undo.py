@@ -21,4 +21,4 @@ def undo(app: App, dry_run: bool) -> None:
     from zmount.operations.undo import undo
 
     done = undo(app.topology, app.host, dry_run=dry_run)
-    app.show(applied_text(done), done.as_json())
+    app.show(applied_text(done), done.as_json(), wraps=False)
