@@ -91,6 +91,16 @@ def test_a_failed_job_ends_with_its_own_exit_status_and_its_last_lines(deploy: D
     assert (entry.result, entry.exit_status) == ("failed", 17)
 
 
+def test_a_health_job_that_finds_something_says_how_bad_it_is(deploy: Deploy):
+    deployment = deploy(AROUND + job("", kind="health"))
+
+    done = deployment.zmount("run", "night")
+
+    assert done.returncode == 2
+    assert "job night failed: zmount health says critical, after" in done.stderr
+    assert "zeo: does not answer" in done.stderr
+
+
 def test_a_job_that_a_signal_ended_says_so_as_a_shell_does(deploy: Deploy):
     deployment = deploy(AROUND + job("  command kill -9 $$$$"))
 
@@ -302,7 +312,7 @@ def test_mail_that_nobody_takes_is_told_and_hides_nothing(
     done = deployment.zmount("run", "night")
 
     assert done.returncode == 3
-    assert "no mail was sent to nobody@example.org" in done.stderr
+    assert f"no mail was sent to nobody@example.org through 127.0.0.1:{mailbox[1]}: " in done.stderr
     assert "no such mailbox" in done.stderr
 
 

@@ -40,7 +40,10 @@ def send_mail(mails: Mails, to: tuple[str, ...], subject: str, text: str) -> Non
         else:
             _by_sendmail(message)
     except (OSError, smtplib.SMTPException, subprocess.SubprocessError) as why:
-        raise ZMountError(f"no mail was sent to {names}: {_reason(why)}") from None
+        through = mails.server or "sendmail"
+        raise ZMountError(
+            f"no mail was sent to {names} through {through}: {_reason(why)}"
+        ) from None
 
 
 def _by_smtp(server: str, message: EmailMessage) -> None:

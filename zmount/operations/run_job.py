@@ -26,12 +26,14 @@ from zmount.effects.local_zone import local_time
 from zmount.effects.lock import locked
 from zmount.effects.mail import send_mail
 from zmount.errors import JobFailed, JobRefused, Locked, UnknownName, ZMountError
+from zmount.operations.health_readings import EXIT_STATUS
 from zmount.operations.recorded import JOB, Record, recorded
 from zmount.plan.job_words import job_line, job_words
 from zmount.topology.hosts import Host
 from zmount.topology.schedules import Schedule
 from zmount.topology.topology import Topology
 
+_FOUND = {status: state for state, status in EXIT_STATUS.items() if state != "ok"}
 _POLL_S = 1.0
 _BY_SIGNAL = 128  # a shell adds it to the number of the signal that ended a program
 
@@ -203,6 +205,8 @@ def _sentence(run: JobRun, ended: Ended) -> str:
         how = f"was ended, because it took longer than {run.schedule.timeout_s} s"
     elif ended.exit_status < 0:
         how = f"was ended by signal {-ended.exit_status}"
+    elif run.schedule.job == "health" and ended.exit_status in _FOUND:
+        how = f"says {_FOUND[ended.exit_status]}"
     elif ended.exit_status:
         how = f"ended with exit status {ended.exit_status}"
     else:
