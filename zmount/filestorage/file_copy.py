@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 FICLONE = 0x40049409  # linux/fs.h
 PIECE = 1 << 20  # bytes for one request to the disk: a commit's fsync waits for few of them
-BEHIND = 2 * PIECE  # bytes that the disk may be behind: it is at work all the time, a commit waits 1 ms
+BEHIND = 2 * PIECE  # bytes that the disk may be behind: enough that it always has work
 SYNC_FILE_RANGE_WRITE = 2  # linux/fs.h: start, do not wait
 SYNC_FILE_RANGE_ALL = 7  # start, and wait until it is written
 # what says that this way is not there, and not that the disk is full or broken
