@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import time
@@ -15,6 +16,7 @@ from checkups import data_fs, deployed, look, read, reading, stopped, value
 from deployments import Deployment, wait_until
 from visitors import LOOP, add_page, add_script, ask, spinning
 
+from zmount.effects.draining import draining
 from zmount.operations.prepare import prepare
 
 LIMITS = "  request-time 300ms 1m\n  timeout 1s\n  answer-time 900ms 1s\n"
@@ -106,6 +108,28 @@ def test_a_named_storage_of_an_instance_is_known_to_be_the_instances(zope: Runni
     (found_file,) = (each for each in found.readings if each.check == "data-file")
     assert str(data_fs(deployment, root)) in found_file.sentence
     assert children["pub"].poll() is None
+
+
+def test_a_zope_that_drains_is_ok_and_takes_visitors_again_when_its_zmount_was_killed(
+    zope: Running,
+) -> None:
+    deployment, children = zope
+    replica = next(each for each in deployment.topology.replicas if each.name == "pub")
+    pid = children["pub"].pid
+    with draining(replica, pid) as drain:
+        drain.begin()
+        found = read(deployment, "http", "pub")
+    killed = subprocess.Popen(["sleep", "0"])
+    killed.wait()
+    left = Path(replica.var / "zmount-draining")
+    left.write_text(f"{pid} drains {killed.pid}\n")
+
+    assert found.state == "ok"
+    assert found.sentence.endswith("; it takes no visitors, for it is about to be restarted")
+    assert "visitors" not in read(deployment, "http", "pub").sentence
+    left.write_text(f"{pid} drains {os.getpid()}\n")  # as of somebody who lives
+    assert "visitors" in read(deployment, "http", "pub").sentence
+    left.unlink()
 
 
 def test_a_thread_that_spins_is_told_with_its_path(zope: Running) -> None:

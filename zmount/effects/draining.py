@@ -56,7 +56,7 @@ class Drain:
             # the directory is the instance's: what lies there must not lead us elsewhere
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
             with os.fdopen(os.open(new, flags, 0o644), "w") as file:
-                file.write(f"{self.pid} {word}\n")
+                file.write(f"{self.pid} {word} {os.getpid()}\n")  # no longer than we live
             new.replace(self._path)
         except OSError as why:
             raise ProcessFailed(

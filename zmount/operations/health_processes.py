@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from zmount.agent.draining import DRAINS
 from zmount.agent.requests import FILE_NAME
 from zmount.effects.answers import FORBIDDEN
 from zmount.effects.client_caches import is_cache
@@ -128,6 +129,10 @@ def _http(scene: Scene, subject: Subject, seen: Seen) -> Iterator[Reading]:
         return
     number = subject.number("answer_seconds", seen.seconds, "seconds", "answer-time")
     said = f"answers {where} in {time_words(seen.seconds)}"
+    if seen.answer.text.startswith(DRAINS):
+        said += "; it takes no visitors, for it is about to be restarted"
+        yield from subject.says("http", "ok", said, number)
+        return
     if seen.answer.status >= 500:
         said += f", but with {seen.answer.detail}"
         yield from subject.says("http", "critical", said, number, hint="its event log says why")
