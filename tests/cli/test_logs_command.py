@@ -16,6 +16,7 @@ from deployments import ZEO_AND_ZOPE, Deployment, wait_until
 
 Deploy = Callable[[str], Deployment]
 ZEO, PUB, OUT = "zeo/log/zeo.log", "pub_client/log/event.log", "pub_client/log/transcript.log"
+MANAGER = "pub_client/log/zdaemon.log"
 
 
 def zeo_line(ago_s: float, text: str) -> str:
@@ -53,6 +54,28 @@ def test_all_logs_are_one_stream_in_the_order_of_time(logged: Deployment) -> Non
     assert lines[0].endswith("INFO a one")
     assert lines[1].endswith("two ?[31m")  # it does not colour the terminal
     assert lines[-1].endswith("| ValueError: bad")
+
+
+def test_output_without_any_time_does_not_drive_out_what_has_one(logged: Deployment) -> None:
+    (logged.directory / OUT).write_text("".join(f"Starting server {n}.\n" for n in range(100)))
+
+    lines = logged.zmount("logs", "-n", "20").stdout.splitlines()
+
+    output = [line for line in lines if line.startswith("pub output")]
+    assert [line.partition("| ")[2] for line in output] == [
+        f"Starting server {n}." for n in (98, 99)
+    ]
+    assert len(lines) == 7 + 2  # and all of the others
+
+
+def test_of_one_second_the_manager_comes_before_what_it_started(logged: Deployment) -> None:
+    now = dt.datetime.now().replace(microsecond=0)
+    (logged.directory / PUB).write_text(f"{now:%Y-%m-%d %H:%M:%S} INFO [a:1][b] ready\n")
+    (logged.directory / MANAGER).write_text(f"{now:%Y-%m-%dT%H:%M:%S} INFO root spawned\n")
+
+    lines = logged.zmount("logs", "-n", "2").stdout.splitlines()
+
+    assert [line.rpartition(" ")[2] for line in lines] == ["spawned", "ready"]
 
 
 def test_moments_names_errors_and_numbers_narrow_it(logged: Deployment) -> None:

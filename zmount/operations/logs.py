@@ -39,6 +39,8 @@ from zmount.topology.topology import Topology
 Complain = Callable[[str], None]
 LOOK_EVERY_S = 0.25
 _BATCH = 200
+_PART = 10  # of the last entries, a log without any time gives no more than the tenth
+_BY_PROCESSES = ("event", "access")  # kinds of logs that a process itself writes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +82,9 @@ def logs(
     """
     complain = _once(complain)
     allow_many_files()
-    opened = [_open(file, wish, complain) for file in _chosen(topology, host, wish)]
+    # of one second, what a process manager says of a start comes before what started
+    files = sorted(_chosen(topology, host, wish), key=lambda file: file.kind in _BY_PROCESSES)
+    opened = [_open(file, wish, complain) for file in files]
     if wish.last is None:
         found = _since(opened, wish, complain)
     else:
@@ -133,7 +137,15 @@ def _since(opened: list[_Log], wish: LogWish, complain: Complain) -> Iterator[Lo
 def _last(opened: list[_Log], wish: LogWish, complain: Complain, note: Complain) -> list[LogEntry]:
     """Return the last entries of all logs OPENED together."""
     each = [_log_last(log, wish, complain, note) for log in opened]
+    if any(_has_times(entries) for entries in each):
+        # when what has no time was written is not known: it must not drive out what has one
+        most = max(1, (wish.last or 0) // _PART)
+        each = [entries if _has_times(entries) else entries[-most:] for entries in each]
     return list(merge(*each, key=_time))[-wish.last :] if wish.last else []
+
+
+def _has_times(entries: list[LogEntry]) -> bool:
+    return any(entry.is_timed for entry in entries)
 
 
 def _log_last(log: _Log, wish: LogWish, complain: Complain, note: Complain) -> list[LogEntry]:
