@@ -14,8 +14,9 @@ from balancer import Visitors, balancing
 from deployments import Deployment, free_port, wait_until
 
 from zmount.effects.answers import ask_http
-from zmount.effects.draining import PAGE, draining, takes_visitors
+from zmount.effects.draining import draining, takes_visitors
 from zmount.effects.history import Search, entries, history_file
+from zmount.effects.zope_requests import ALIVE
 from zmount.operations.local_processes import LocalProcesses
 from zmount.plan.directories import directories
 from zmount.render.files import generated_files
@@ -122,17 +123,17 @@ def test_the_liveness_page_says_503_to_balancers_only_while_it_drains(pub: Deplo
 
     with draining(replica, pid) as drain:
         drain.intend()
-        assert ask_http(first.address, PAGE).status == 200
+        assert ask_http(first.address, ALIVE).status == 200
         assert takes_visitors(first.address)
         assert not takes_visitors(first.address, and_goes_on=True)
         drain.begin()
-        assert ask_http(first.address, PAGE).status == 503
+        assert ask_http(first.address, ALIVE).status == 503
         assert ask_http(first.address, "/").status == 200
-        assert ask_http(local.all[2].address, PAGE).status == 200
-    assert ask_http(first.address, PAGE).status == 200
+        assert ask_http(local.all[2].address, ALIVE).status == 200
+    assert ask_http(first.address, ALIVE).status == 200
     with draining(replica, pid + 1) as drain:  # what a crash left is not about this process
         drain.begin()
-        assert ask_http(first.address, PAGE).status == 200
+        assert ask_http(first.address, ALIVE).status == 200
 
 
 def test_the_second_is_not_touched_if_the_first_does_not_come_back(pub: Deployment):
@@ -145,7 +146,7 @@ def test_the_second_is_not_touched_if_the_first_does_not_come_back(pub: Deployme
     assert done.returncode == 8
     assert "left as they are: pub-2" in done.stderr
     assert pids(pub)["pub-2"] == before["pub-2"]
-    assert ask_http(pub.process("pub-2").address, PAGE).status == 200
+    assert ask_http(pub.process("pub-2").address, ALIVE).status == 200
 
 
 def test_the_last_one_that_takes_visitors_is_not_restarted(pub: Deployment):

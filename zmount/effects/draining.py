@@ -11,12 +11,11 @@ from pathlib import Path
 from zmount.agent.draining import DRAINS, FILE_NAME, INTENDS
 from zmount.effects.answers import ask_http
 from zmount.effects.process_table import busy_connections
-from zmount.effects.zope_requests import requests_of
+from zmount.effects.zope_requests import ALIVE, work_of
 from zmount.errors import ProcessFailed
 from zmount.topology.addresses import Address
 from zmount.topology.instances import Replica
 
-PAGE = "/@@zmount-alive"
 _UNAVAILABLE = 503
 
 
@@ -80,7 +79,7 @@ def takes_visitors(address: Address, *, and_goes_on: bool = False, timeout_s: fl
 
     With AND_GOES_ON it must not intend to drain either.
     """
-    answer = ask_http(address, PAGE, timeout_s=timeout_s)
+    answer = ask_http(address, ALIVE, timeout_s=timeout_s)
     is_taking = answer.is_answering and answer.status != _UNAVAILABLE
     return is_taking and not (and_goes_on and answer.text.startswith(INTENDS))
 
@@ -90,6 +89,5 @@ def at_work(replica: Replica, pid: int) -> int:
 
     What only asks whether it is alive does not count.
     """
-    requests = requests_of(replica, pid) or ()
-    working = sum(1 for each in requests if not each.path.endswith(PAGE))
-    return max(working, busy_connections(replica.http_address))
+    working = work_of(replica, pid) or ()
+    return max(len(working), busy_connections(replica.http_address))

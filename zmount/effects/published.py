@@ -1,4 +1,4 @@
-"""Files for other programs, which read the old text or the new one, never a part."""
+"""Files that are replaced as a whole: who reads one gets the old text or the new, never a part."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
+from zmount.effects.local_files import is_file
 from zmount.errors import ApplyFailed
 
 MODE = 0o644  # others read it
 
 
-def publish(path: Path, text: str) -> None:
-    """Let the file PATH hold TEXT; what was there stays until it does.
+def publish(path: Path, text: str, mode: int = MODE) -> None:
+    """Let the file PATH hold TEXT, with MODE; what was there stays until it does.
 
     :raises ApplyFailed: no space, no permission, no directory
     """
@@ -24,7 +25,7 @@ def publish(path: Path, text: str) -> None:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
-            os.fchmod(descriptor, MODE)
+            os.fchmod(descriptor, mode)
             os.fsync(descriptor)
         Path(staged).replace(path)
     except OSError as why:
@@ -33,5 +34,5 @@ def publish(path: Path, text: str) -> None:
                 Path(staged).unlink()
         raise ApplyFailed(
             f"{path}: cannot be written: {why.strerror}",
-            hint="what was there is still there" if path.exists() else "name another file",
+            hint="what was there is still there" if is_file(path) else "name another file",
         ) from None

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from zmount.effects.published import publish
+from zmount.errors import ApplyFailed
 from zmount.plan.manifest import STATE
 from zmount.topology.hosts import Host
 
@@ -23,15 +23,9 @@ def read_remembered(host: Host, name: str) -> dict[str, Any]:
 
 def remember_values(host: Host, name: str, values: dict[str, Any]) -> bool:
     """Write VALUES to that file, whole or not at all; return False if it cannot be written."""
-    path = _path(host, name)
-    staged = path.with_name(f".{name}.{os.getpid()}")
     try:
-        with os.fdopen(os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            json.dump(values, file)
-        staged.replace(path)
-    except OSError:
-        with suppress(OSError):
-            staged.unlink()
+        publish(_path(host, name), json.dumps(values), mode=0o600)
+    except ApplyFailed:
         return False
     return True
 

@@ -12,12 +12,11 @@ from zmount.effects.client_caches import is_cache
 from zmount.effects.clock import now
 from zmount.effects.files_seen import see_file, why_unreadable
 from zmount.effects.queue_depth import queue_depth
-from zmount.effects.zope_requests import requests_of
+from zmount.effects.zope_requests import work_of
 from zmount.operations.health_readings import Reading, State, judged, worst
 from zmount.operations.health_scene import Scene, Subject
 from zmount.operations.health_seen import Seen, what_to_do
 from zmount.operations.health_words import silence, size_words, time_words
-from zmount.operations.spin import ALIVE
 from zmount.operations.spinning import printable
 from zmount.operations.status import ProcessStatus
 from zmount.sizes import counted
@@ -143,18 +142,17 @@ def _http(scene: Scene, subject: Subject, seen: Seen) -> Iterator[Reading]:
 
 
 def _threads(subject: Subject, replica: Replica, pid: int) -> Iterator[Reading]:
-    requests = requests_of(replica, pid)
-    why_not = why_unreadable(Path(replica.var / FILE_NAME)) if requests is None else ""
+    busy = work_of(replica, pid)
+    why_not = why_unreadable(Path(replica.var / FILE_NAME)) if busy is None else ""
     if why_not:
         said = f"what its threads work on may not be seen: {why_not}"
         yield from subject.says("threads", "unknown", said, hint="as root")
         return
-    if requests is None:
+    if busy is None:
         said = "what its threads work on is not known: it runs without zmount's agent"
         yield from subject.says("threads", "ok", said)
         return
     threads = replica.instance.wsgi.threads
-    busy = [each for each in requests if not each.path.startswith(ALIVE)]
     longest = max((now() - each.started for each in busy), default=0.0)
     number = subject.number("longest_request_seconds", longest, "seconds", "request-time")
     more = (

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from zmount.effects.answers import Answer, ask_http, ask_zeo
 from zmount.effects.clock import Stopwatch
+from zmount.effects.zope_requests import ALIVE
 from zmount.errors import ProcessFailed
 from zmount.operations.health_scene import Scene
-from zmount.operations.spin import ALIVE
 from zmount.operations.status import ProcessStatus, observe_process
 from zmount.topology.processes import Process
 from zmount.topology.zeo import ZeoServer

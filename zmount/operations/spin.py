@@ -16,7 +16,7 @@ from zmount.effects.answers import ask_http
 from zmount.effects.clock import Stopwatch, now, pause
 from zmount.effects.queue_depth import queue_depth
 from zmount.effects.threads import Frame, stacks_of, thread_times
-from zmount.effects.zope_requests import requests_of
+from zmount.effects.zope_requests import ALIVE, requests_of
 from zmount.errors import UnknownName
 from zmount.operations.local_processes import LocalProcesses
 from zmount.operations.offlined import Side
@@ -28,7 +28,6 @@ from zmount.topology.hosts import Host
 from zmount.topology.instances import Replica
 from zmount.topology.topology import Topology
 
-ALIVE = "/@@zmount-alive"
 BETWEEN_S = 1.0  # two looks
 MORE_LOOKS = 2  # for threads that seem not to compute: the machine may be busy otherwise
 LONG_S = 5.0  # a request that lasts longer is worth a look

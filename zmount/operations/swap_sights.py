@@ -11,6 +11,7 @@ from zmount.effects.answers import Answer, ask_http
 from zmount.effects.clock import ticks
 from zmount.effects.raw_mounts import mounted_oids
 from zmount.effects.zope_http import ZopeClient
+from zmount.effects.zope_requests import ALIVE
 from zmount.errors import SwapFailed, ZMountError
 from zmount.operations.local_processes import LocalProcesses
 from zmount.topology.instances import Instance, Replica
@@ -24,7 +25,6 @@ SEEN_WITHIN_S = 10.0
 # of the site's own code runs, and nothing is committed. A page may write when it is looked at.
 REFUSED = "manage_main"
 FOUND = 200
-ALIVE = "/@@zmount-alive"  # of zmount's agent in an instance
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
